@@ -1,0 +1,143 @@
+"""What a token is made of: its six codes, or the mask vector, plus where and what its sensor is.
+
+Letters: B batch, C sensors, T tokens, Q levels, V codes, K width of a code vector, D width, F Fourier features.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from megxl.errors import InputError
+from megxl.model.config import MEGXLConfig
+from megxl.signals.sensors import SensorArray
+
+POSITION_SPREAD, ORIENTATION_SPREAD = 1.8, 1.0
+"""Standard deviations of the random Fourier frequencies."""
+
+
+class SensorTensors(NamedTuple):
+    """Sensor arrays of a batch as the model sees them."""
+
+    positions_BC3: Tensor
+    """Centred and scaled positions (`SensorArray.normalized_positions`)."""
+    orientations_BC3: Tensor
+    """Unit vectors; zero for electrodes."""
+    kinds_BC: Tensor
+    """0 gradiometer, 1 magnetometer, 2 electrode."""
+
+    def to(self, device: torch.device | str) -> "SensorTensors":
+        """Move to a device."""
+        return SensorTensors(*(part.to(device, non_blocking=True) for part in self))
+
+
+def batch_sensors(arrays: Sequence[SensorArray]) -> tuple[SensorTensors, Tensor | None]:
+    """Stack sensor arrays, shorter ones padded with zeros at their end.
+
+    Parameters
+    ----------
+    arrays : sequence of SensorArray
+        One an item.
+
+    Returns
+    -------
+    sensors : SensorTensors
+    sensor_mask_BC : Tensor of bool, or None
+        True where a sensor is real; None where nothing is padded.
+    """
+    most = max(len(array) for array in arrays)
+
+    def pad(parts: list[np.ndarray], dtype: torch.dtype) -> Tensor:
+        stacked = torch.zeros((len(parts), most, *parts[0].shape[1:]), dtype=dtype)
+        for row, part in zip(stacked, parts, strict=True):
+            row[: len(part)] = torch.as_tensor(np.array(part)).to(dtype)
+        return stacked
+
+    sensors = SensorTensors(
+        pad([array.normalized_positions() for array in arrays], torch.float32),
+        pad([array.orientations_C3 for array in arrays], torch.float32),
+        pad([array.kinds_C for array in arrays], torch.int64),
+    )
+    if all(len(array) == most for array in arrays):
+        return sensors, None
+    lengths = torch.tensor([len(array) for array in arrays])
+    return sensors, torch.arange(most) < lengths[:, None]
+
+
+class FourierProjection(nn.Module):
+    """Sines and cosines of fixed random directions, then a linear map (Tancik et al. 2020, arXiv 2006.10739)."""
+
+    frequencies: Tensor
+
+    def __init__(self, features: int, width: int, spread: float) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(3, features // 2) * spread)
+        self.projection = nn.Linear(features, width)
+
+    def forward(self, v_BC3: Tensor) -> Tensor:
+        """Map vectors (B, C, 3) to (B, C, D)."""
+        phase_BCF = 2 * math.pi * v_BC3.to(self.frequencies.dtype) @ self.frequencies
+        return self.projection(torch.cat([phase_BCF.sin(), phase_BCF.cos()], -1))
+
+
+class TokenEmbedding(nn.Module):
+    """Codes, position, orientation and kind to the vectors that the layers work on.
+
+    The code vectors are copies of the tokenizer's code books and are not trained.
+    """
+
+    code_books: Tensor
+
+    def __init__(self, config: MEGXLConfig) -> None:
+        super().__init__()
+        self.register_buffer("code_books", torch.randn(config.levels, config.codes, config.code_width))
+        self.code_projection = nn.Linear(config.levels * config.code_width, config.width)
+        self.position = FourierProjection(config.fourier_width, config.width, POSITION_SPREAD)
+        self.orientation = FourierProjection(config.fourier_width, config.width, ORIENTATION_SPREAD)
+        self.kind = nn.Embedding(config.sensor_kinds, config.width)
+        self.mask_vector = nn.Parameter(torch.randn(config.width))
+
+    def forward(self, codes_BCTQ: Tensor, sensors: SensorTensors, mask_BCT: Tensor | None = None) -> Tensor:
+        """Embed codes (B, C, T, Q); where `mask_BCT` is true the mask vector stands in for them. Gives (B, C, T, D)."""
+        x_BCTD = self.code_projection(self.code_vectors(codes_BCTQ))
+        if mask_BCT is not None:
+            x_BCTD = torch.where(mask_BCT[..., None], self.mask_vector.to(x_BCTD.dtype), x_BCTD)
+        sensor_BC1D = self.sensor_vectors(sensors)[:, :, None]
+        # the residual stream keeps the precision of the parameters, also where autocast made the codes' part bfloat16
+        x_BCTD = x_BCTD.to(sensor_BC1D.dtype)
+        # in place without gradients: at full size a second copy is 390 MB
+        return x_BCTD + sensor_BC1D if torch.is_grad_enabled() else x_BCTD.add_(sensor_BC1D)
+
+    def code_vectors(self, codes_BCTQ: Tensor) -> Tensor:
+        """Vectors of a token's codes, side by side (B, C, T, Q * K)."""
+        levels, codes, _ = self.code_books.shape
+        offsets_Q = torch.arange(levels, device=codes_BCTQ.device) * codes
+        return F.embedding(codes_BCTQ + offsets_Q, self.code_books.flatten(0, 1)).flatten(-2)
+
+    def sensor_vectors(self, sensors: SensorTensors) -> Tensor:
+        """What is the same for all tokens of a sensor (B, C, D)."""
+        table = self.kind.weight
+        if len(table) == 2:
+            # weights trained without electrodes: these get the mean of the two kinds of coil
+            table = torch.cat([table, table.mean(0, keepdim=True)])
+        kinds_BCD = F.embedding(sensors.kinds_BC.long(), table)
+        # bfloat16 would move a sensor by millimetres
+        with torch.autocast(kinds_BCD.device.type, enabled=False):
+            return self.position(sensors.positions_BC3) + self.orientation(sensors.orientations_BC3) + kinds_BCD
+
+
+def as_sensor_tensors(
+    sensors: "SensorTensors | SensorArray | Sequence[SensorArray]", batch: int, device: torch.device
+) -> tuple[SensorTensors, Tensor | None]:
+    """Accept what people have at hand: tensors as they are, one array for the whole batch, or one an item."""
+    if isinstance(sensors, SensorTensors):
+        return sensors.to(device), None
+    arrays = [sensors] * batch if isinstance(sensors, SensorArray) else list(sensors)
+    if len(arrays) != batch:
+        raise InputError(f"{len(arrays)} sensor arrays were given for a batch of {batch}; give one, or one an item.")
+    tensors, mask_BC = batch_sensors(arrays)
+    return tensors.to(device), None if mask_BC is None else mask_BC.to(device)

@@ -1,0 +1,305 @@
+"""MEG-XL: tokens of a whole sensor array over minutes, to features, and to the codes of hidden tokens.
+
+Letters: B batch, C sensors, T samples or tokens, Q levels, V codes, D width, R rows (hidden tokens of all sensors).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from megxl.checkpoints.files import Checkpoint, read_checkpoint
+from megxl.checkpoints.pretrained import Pretrained
+from megxl.errors import InputError
+from megxl.model.attention import RotaryTable, SelfAttention
+from megxl.model.config import MEGXLConfig
+from megxl.model.criss_cross import CrissCrossLayer
+from megxl.model.embedding import SensorTensors, TokenEmbedding, as_sensor_tensors
+from megxl.signals.sensors import SensorArray
+from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+
+if TYPE_CHECKING:
+    import mne
+
+    from megxl.extraction import Embedding
+
+Compat = Literal["default", "reference", "reference-dropout"]
+"""`reference`: padded and bad sensors attend and are attended to, as in the published code. `reference-dropout`: and
+attention dropout stays on in evaluation, as it did there."""
+
+Sensors = SensorTensors | SensorArray | Sequence[SensorArray]
+
+
+class MaskedPrediction(NamedTuple):
+    """How well hidden codes were predicted. Losses are in nats; chance is ln(codes)."""
+
+    loss: Tensor
+    """Cross-entropy, mean over levels."""
+    accuracy: Tensor
+    """Share of codes predicted right, mean over levels."""
+    loss_Q: Tensor
+    accuracy_Q: Tensor
+    tokens: Tensor
+    """Hidden tokens of real sensors that were counted."""
+
+
+class MEGXL(nn.Module, Pretrained):
+    """The model: a frozen tokenizer, an embedding of tokens, criss-cross layers, and a head for hidden codes.
+
+    Parameters
+    ----------
+    config : MEGXLConfig, optional
+        Sizes.
+    tokenizer : BioCodec, optional
+        Codec whose codes the model reads; without one the model takes codes only. It is frozen.
+    compat : {"default", "reference", "reference-dropout"}
+        Whether to repeat what is questionable in the published code.
+
+    References
+    ----------
+    Jayalath & Parker Jones, MEG-XL, ICML 2026, arXiv 2602.02494, section 3.
+    """
+
+    def __init__(
+        self, config: MEGXLConfig | None = None, tokenizer: BioCodec | None = None, *, compat: Compat = "default"
+    ) -> None:
+        super().__init__()
+        if compat not in get_args(Compat):
+            raise InputError(f"compat must be one of {', '.join(get_args(Compat))}, not {compat!r}.")
+        self.config = config = config or MEGXLConfig()
+        self.compat = compat
+        self.provenance = {"weights": "random"}
+        self.recipe = {}
+        self.embedding = TokenEmbedding(config)
+        self.layers = nn.ModuleList(CrissCrossLayer(config) for _ in range(config.layers))
+        self.head = nn.Linear(config.width, config.levels * config.codes)
+        for module in self.modules():
+            if isinstance(module, SelfAttention):
+                module.drops_in_eval = compat == "reference-dropout"
+        self.tokenizer = None if tokenizer is None else _fitting(tokenizer, config)
+        if tokenizer is not None:
+            tokenizer.requires_grad_(False).eval()
+            self.embedding.code_books.copy_(tokenizer.quantizer.code_books_QVK)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        sensors: Sensors,
+        sensor_mask_BC: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        layer: int = -1,
+    ) -> Tensor:
+        """Features of every token.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            Block-scaled signal (B, C, T samples), floating; or its codes (B, C, T tokens, Q), whole numbers.
+        sensors : SensorTensors, SensorArray, or sequence of SensorArray
+            Tensors as the model sees them; or arrays in metres, which are normalised and padded here.
+        sensor_mask_BC : Tensor of bool, optional
+            False where a sensor is padding or bad. None: nothing is padded, and no data need be looked at.
+        mask : Tensor of bool, shape (B, T tokens) or (B, C, T tokens), optional
+            True where a token is hidden.
+        layer : int
+            Which layer's output: 0 the embedding, k layer k, -1 the last.
+
+        Returns
+        -------
+        Tensor, shape (B, C, T tokens, D)
+        """
+        return self._features(inputs, sensors, sensor_mask_BC, mask, layer)[0]
+
+    def masked_prediction(
+        self, codes_BCTQ: Tensor, sensors: Sensors, mask: Tensor, sensor_mask_BC: Tensor | None = None
+    ) -> MaskedPrediction:
+        """Hide tokens and predict their codes; the head works at the hidden places only.
+
+        Parameters
+        ----------
+        codes_BCTQ : Tensor, shape (B, C, T, Q)
+            Codes (or the signal, which is then tokenized).
+        sensors, sensor_mask_BC
+            As in `forward`; sensors that are masked out are left out of the loss.
+        mask : Tensor of bool, shape (B, T) or (B, C, T)
+            True where a token is hidden. Best on the CPU, where finding its places stalls no device.
+        """
+        features_BCTD, codes_BCTQ, real_BC = self._features(codes_BCTQ, sensors, sensor_mask_BC, mask, -1)
+        rows_R = hidden_rows(mask, codes_BCTQ.shape[1]).to(features_BCTD.device, non_blocking=True)
+        if rows_R.numel() == 0:
+            raise InputError("The mask hides no token; masked prediction needs at least one.")
+        logits_RQV = self.head(features_BCTD.flatten(0, 2)[rows_R]).unflatten(-1, (self.config.levels, -1))
+        targets_RQ = codes_BCTQ.flatten(0, 2)[rows_R].long()
+        losses_RQ = F.cross_entropy(logits_RQV.flatten(0, 1).float(), targets_RQ.flatten(), reduction="none")
+        losses_RQ = losses_RQ.view_as(targets_RQ)
+        hits_RQ = (logits_RQV.argmax(-1) == targets_RQ).float()
+        if real_BC is None:
+            loss_Q, accuracy_Q, count = losses_RQ.mean(0), hits_RQ.mean(0), losses_RQ.new_tensor(len(rows_R))
+        else:
+            # weights rather than a selection, whose size a device would have to report first
+            weight_R1 = real_BC.flatten()[rows_R // codes_BCTQ.shape[2]].to(losses_RQ.dtype)[:, None]
+            count = weight_R1.sum()
+            loss_Q, accuracy_Q = ((part * weight_R1).sum(0) / count for part in (losses_RQ, hits_RQ))
+        return MaskedPrediction(loss_Q.mean(), accuracy_Q.mean(), loss_Q, accuracy_Q, count)
+
+    def logits(self, features_BCTD: Tensor) -> Tensor:
+        """Scores of every code at every level, (B, C, T, Q, V)."""
+        return self.head(features_BCTD).unflatten(-1, (self.config.levels, self.config.codes))
+
+    def codes(self, inputs: Tensor) -> Tensor:
+        """Codes (B, C, T, Q) of a signal (B, C, samples); codes are checked and passed on."""
+        if inputs.is_floating_point():
+            if self.tokenizer is None:
+                raise InputError("This model has no tokenizer; give it codes, or load it with tokenizer=PATH.")
+            return self.tokenizer.tokenize(inputs)
+        if inputs.dim() != 4 or inputs.shape[-1] != self.config.levels:
+            raise InputError(
+                f"Codes have the shape (B, C, T, {self.config.levels}), not {tuple(inputs.shape)}. "
+                "(A signal would be floating point.)"
+            )
+        return inputs
+
+    def _features(
+        self, inputs: Tensor, sensors: Sensors, sensor_mask_BC: Tensor | None, mask: Tensor | None, layer: int
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Features, codes, and which sensors are real (None: all)."""
+        codes_BCTQ = self.codes(inputs)
+        batch, count, tokens, _ = codes_BCTQ.shape
+        depth = self._depth(layer)
+        tensors, padding_BC = as_sensor_tensors(sensors, batch, codes_BCTQ.device)
+        if tensors.kinds_BC.shape != (batch, count):
+            raise InputError(
+                f"The input has {count} sensors in {batch} items, their description {tuple(tensors.kinds_BC.shape)}."
+            )
+        if sensor_mask_BC is not None:
+            sensor_mask_BC = sensor_mask_BC.bool()
+            padding_BC = sensor_mask_BC if padding_BC is None else padding_BC & sensor_mask_BC
+        if mask is not None:
+            mask = mask.to(codes_BCTQ.device, non_blocking=True)
+            mask = (mask[:, None] if mask.dim() == 2 else mask).expand(batch, count, tokens)
+        x_BCTD = self.embedding(codes_BCTQ, tensors, mask)
+        attending_BC = padding_BC if self.compat == "default" else None
+        rotary = RotaryTable(tokens, self.config.width // 2, x_BCTD.device)
+        for step in self.layers[:depth]:
+            x_BCTD = step(x_BCTD, rotary, attending_BC)
+        return x_BCTD, codes_BCTQ, padding_BC
+
+    def _depth(self, layer: int) -> int:
+        if not -1 <= layer <= len(self.layers):
+            raise InputError(f"layer must be 0 (the embedding) to {len(self.layers)}, or -1 for the last, not {layer}.")
+        return len(self.layers) if layer == -1 else layer
+
+    def train(self, mode: bool = True) -> "MEGXL":
+        """Switch dropout on or off; the frozen tokenizer stays in evaluation."""
+        super().train(mode)
+        if self.tokenizer is not None:
+            self.tokenizer.eval()
+        return self
+
+    def embed(self, raw: "mne.io.BaseRaw | str | Path", **options: Any) -> "Embedding":
+        """Features of a whole recording; see `megxl.extraction.embed_recording` for the options."""
+        from megxl.extraction import embed_recording
+
+        return embed_recording(self, raw, **options)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, tokenizer: BioCodec | None = None, *, compat: Compat = "default"
+    ) -> "MEGXL":
+        """Model out of what `read_checkpoint` returns; a codec that it carries must not contradict the one given."""
+        config = dict(checkpoint.config)
+        codec_config = config.pop("tokenizer", None)
+        carried = {k.removeprefix("tokenizer."): v for k, v in checkpoint.tensors.items() if k.startswith("tokenizer.")}
+        if carried:
+            own = BioCodec(BioCodecConfig(**(codec_config or {})))
+            own.load_state_dict(carried)
+            own.provenance = checkpoint.provenance
+            if tokenizer is not None:
+                _same_codes(own, tokenizer)
+            tokenizer = own
+        model = cls(MEGXLConfig(**config), tokenizer, compat=compat)
+        model.load_state_dict(
+            {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tokenizer.")}
+            | {f"tokenizer.{k}": v for k, v in (tokenizer.state_dict() if tokenizer is not None else {}).items()}
+        )
+        model.provenance, model.recipe = checkpoint.provenance, checkpoint.training
+        if tokenizer is not None and not torch.equal(model.embedding.code_books, tokenizer.quantizer.code_books_QVK):
+            raise InputError(
+                "The tokenizer's code books are not those that this model was trained with. "
+                "Give the tokenizer that belongs to the model."
+            )
+        return model.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        tokenizer: BioCodec | str | Path | None = None,
+        *,
+        compat: Compat = "default",
+        allow_unmatched: Sequence[str] = (),
+    ) -> "MEGXL":
+        """Model from a released `.ckpt` file, a folder in our format, or the name of a hub repository.
+
+        Parameters
+        ----------
+        source : str or Path
+            File, folder, or hub name (`pnpl/MEG-XL/meg-xl-med-v2.ckpt`).
+        tokenizer : BioCodec, str or Path, optional
+            Codec; not needed where the checkpoint carries its own, as the released ones do.
+        compat : {"default", "reference", "reference-dropout"}
+            See `MEGXL`.
+        allow_unmatched : sequence of str
+            Patterns of keys in the file that may be left unused.
+        """
+        checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched)
+        if checkpoint.kind != "megxl":
+            raise InputError(f"{Path(source).name} holds a codec, not a model; load it with BioCodec.from_pretrained.")
+        if isinstance(tokenizer, str | Path):
+            tokenizer = BioCodec.from_pretrained(tokenizer)
+        return cls.from_checkpoint(checkpoint, tokenizer, compat=compat)
+
+    def to_checkpoint(self) -> Checkpoint:
+        """Config, tensors and provenance, the tokenizer's among them, ready to be written in either format."""
+        config = asdict(self.config)
+        if self.tokenizer is not None:
+            config["tokenizer"] = asdict(self.tokenizer.config)
+        return Checkpoint(
+            kind="megxl", config=config, tensors=self.state_dict(), training=self.recipe, provenance=self.provenance
+        )
+
+
+def hidden_rows(mask: Tensor, sensors: int) -> Tensor:
+    """Places of hidden tokens in the flattened (B, C, T) of a mask (B, T) for all sensors, or (B, C, T)."""
+    mask_BCT = mask[:, None].expand(-1, sensors, -1) if mask.dim() == 2 else mask
+    return mask_BCT.reshape(-1).nonzero().squeeze(-1)
+
+
+def _fitting(tokenizer: BioCodec, config: MEGXLConfig) -> BioCodec:
+    """The tokenizer, if its sizes are those that the model reads."""
+    for name in ("levels", "codes", "code_width", "samples_per_token"):
+        theirs, ours = getattr(tokenizer.config, name), getattr(config, name)
+        if theirs != ours:
+            raise InputError(
+                f"The tokenizer has {name} = {theirs}, the model wants {ours}; they do not belong together."
+            )
+    return tokenizer
+
+
+def _same_codes(own: BioCodec, given: BioCodec) -> None:
+    """Refuse a codec that would encode otherwise than the one in the checkpoint."""
+    statistics = ("counts", "sums", "initialised")
+    theirs = given.state_dict()
+    for name, tensor in own.state_dict().items():
+        if name.endswith(statistics):
+            continue
+        if name not in theirs or theirs[name].shape != tensor.shape or not torch.equal(theirs[name], tensor):
+            raise InputError(
+                f"The tokenizer given is not the one that this model was trained with (first difference: {name}). "
+                "Leave it out to use the one in the checkpoint."
+            )

@@ -1,0 +1,333 @@
+"""Where the sensors are, which way they look, what they measure: `SensorArray`, from an `mne.Info` but without MNE.
+
+Letters: C sensors.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from megxl.errors import InputError
+
+GRADIOMETER, MAGNETOMETER, ELECTRODE = 0, 1, 2
+
+# the FIFF numbers of channel kinds and units that matter here
+_MEG_CHANNEL, _EEG_CHANNEL = 1, 2
+_TESLA, _TESLA_PER_METRE = 112, 201
+
+PLANAR_GRADIOMETER_COILS = frozenset(
+    {
+        2,  # NM_122
+        3011,  # VV_PLANAR_W
+        3012,  # VV_PLANAR_T1
+        3013,  # VV_PLANAR_T2
+        3014,  # VV_PLANAR_T3
+        3015,  # VV_PLANAR_T4
+    }
+)
+AXIAL_GRADIOMETER_COILS = frozenset(
+    {
+        2001,  # AXIAL_GRAD_5CM
+        4002,  # MAGNES_GRAD
+        5001,  # CTF_GRAD
+        6001,  # KIT_GRAD
+        7001,  # BABY_GRAD
+        7501,  # ARTEMIS123_GRAD
+        9001,  # KRISS_GRAD
+        9101,  # COMPUMEDICS_ADULT_GRAD
+        9102,  # COMPUMEDICS_PEDIATRIC_GRAD
+    }
+)
+MAGNETOMETER_COILS = frozenset(
+    {
+        2000,  # POINT_MAGNETOMETER
+        3021,  # VV_MAG_W
+        3022,  # VV_MAG_T1
+        3023,  # VV_MAG_T2
+        3024,  # VV_MAG_T3
+        3025,  # VV_MAG_T4
+        4001,  # MAGNES_MAG
+        7002,  # BABY_MAG
+        8001,  # QUSPIN_ZFOPM_MAG
+        8002,  # QUSPIN_ZFOPM_MAG2
+        8101,  # FIELDLINE_OPM_MAG_GEN1
+        8201,  # KERNEL_OPM_MAG_GEN1
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SensorArray:
+    """The sensors of one recording, in the order of its signal's rows.
+
+    Parameters
+    ----------
+    names : tuple of str
+        One name a sensor, all different.
+    positions_C3 : array, shape (C, 3)
+        Metres, in the frame of the device (MEG) or of the head (EEG).
+    orientations_C3 : array, shape (C, 3)
+        Unit vectors: the direction of the gradient for planar gradiometers, the coil's normal for other MEG sensors;
+        zero for electrodes.
+    kinds_C : array, shape (C,)
+        0 gradiometer (planar or axial), 1 magnetometer, 2 electrode.
+
+    Raises
+    ------
+    InputError
+        Shapes that disagree, a name that occurs twice, a kind other than 0, 1, 2, a number that is not finite.
+    """
+
+    names: tuple[str, ...]
+    positions_C3: np.ndarray
+    orientations_C3: np.ndarray
+    kinds_C: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        for field, dtype, shape in (
+            ("positions_C3", np.float64, (len(self), 3)),
+            ("orientations_C3", np.float64, (len(self), 3)),
+            ("kinds_C", np.int64, (len(self),)),
+        ):
+            values = np.array(getattr(self, field), dtype=dtype)  # a copy: nobody else can change what is stored
+            if values.shape != shape:
+                raise InputError(f"{field} has the shape {values.shape}, but {len(self)} sensors need {shape}.")
+            if not np.isfinite(values).all():
+                raise InputError(f"{field} holds NaN or infinite numbers; every sensor needs finite ones.")
+            values.setflags(write=False)
+            object.__setattr__(self, field, values)
+        if not self.names:
+            raise InputError("A sensor array needs at least one sensor.")
+        _refuse_repeated(self.names)
+        if not np.isin(self.kinds_C, (GRADIOMETER, MAGNETOMETER, ELECTRODE)).all():
+            found = sorted(set(self.kinds_C.tolist()))
+            raise InputError(f"kinds_C holds {found}; allowed: 0 gradiometer, 1 magnetometer, 2 electrode.")
+
+    @classmethod
+    def from_info(cls, info: Mapping[str, Any], names: Sequence[str] | None = None) -> "SensorArray":
+        """Take the geometry of an `mne.Info` (or of anything whose ``["chs"]`` holds the same dictionaries).
+
+        Parameters
+        ----------
+        info : mapping
+            Only ``info["chs"]`` is used: ``ch_name``, ``kind``, ``coil_type``, ``unit``, ``loc``, ``coord_frame``.
+        names : sequence of str, optional
+            Which channels, in which order. By default all MEG sensors (no reference sensors), or all electrodes if
+            there are none.
+
+        Returns
+        -------
+        SensorArray
+
+        Raises
+        ------
+        InputError
+            A channel that is missing or no sensor; a sensor without position or orientation; positions in two
+            coordinate frames or all in one point. The sentence counts, names the first and says how to mend it.
+        """
+        channels = _sensor_channels(info, names)
+        array_names = tuple(channel["ch_name"] for channel in channels)
+        kinds_C = np.array([sensor_kind(channel) for channel in channels])
+        loc_C12 = np.array([np.asarray(channel["loc"], dtype=np.float64)[:12] for channel in channels])
+        _refuse_missing_positions(array_names, loc_C12[:, :3], kinds_C)
+        _refuse_mixed_frames(channels)
+        planar_C = np.array([_coil(channel) in PLANAR_GRADIOMETER_COILS for channel in channels])
+        orientations_C3 = np.where(planar_C[:, None], loc_C12[:, 3:6], loc_C12[:, 9:12])
+        orientations_C3[kinds_C == ELECTRODE] = 0.0  # an electrode's loc[3:6] is its reference's position
+        _refuse_missing_orientations(array_names, orientations_C3, kinds_C)
+        array = cls(names=array_names, positions_C3=loc_C12[:, :3], orientations_C3=orientations_C3, kinds_C=kinds_C)
+        array.normalized_positions()  # refuses sensors that are all in one point, before any signal is read
+        return array
+
+    def normalized_positions(self) -> np.ndarray:
+        """Centre the positions and scale them to a mean squared norm of 1/3, as the model sees them.
+
+        Returns
+        -------
+        array, shape (C, 3)
+            Unitless.
+
+        Raises
+        ------
+        InputError
+            All sensors are in one point.
+        """
+        centred_C3 = self.positions_C3 - self.positions_C3.mean(axis=0)
+        scale = np.sqrt(3.0 * np.mean(np.sum(centred_C3**2, axis=1)))
+        if scale < 1e-6:  # a micrometre
+            raise InputError(
+                f"All {len(self)} sensors (first: {self.names[0]!r}) lie in one point: their positions cannot be "
+                "normalised. Choose sensors of at least two places."
+            )
+        return centred_C3 / scale
+
+    def select(self, names: Sequence[str]) -> "SensorArray":
+        """Keep these sensors, in this order."""
+        rows_of = {name: row for row, name in enumerate(self.names)}
+        unknown = [name for name in names if name not in rows_of]
+        if unknown:
+            raise InputError(
+                f"{len(unknown)} of {len(names)} names are not in this sensor array (first: {unknown[0]!r})."
+            )
+        rows = [rows_of[name] for name in names]
+        return SensorArray(
+            names=tuple(names),
+            positions_C3=self.positions_C3[rows],
+            orientations_C3=self.orientations_C3[rows],
+            kinds_C=self.kinds_C[rows],
+        )
+
+    def to_json(self) -> dict[str, list]:
+        """Return plain lists that JSON holds without loss."""
+        return {
+            "names": list(self.names),
+            "positions_m": self.positions_C3.tolist(),
+            "orientations": self.orientations_C3.tolist(),
+            "kinds": self.kinds_C.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "SensorArray":
+        """Rebuild what `to_json` gave."""
+        missing = {"names", "positions_m", "orientations", "kinds"} - set(fields)
+        if missing:
+            raise InputError(f"A stored sensor array lacks {', '.join(sorted(missing))}.")
+        return cls(
+            names=tuple(fields["names"]),
+            positions_C3=np.asarray(fields["positions_m"], dtype=np.float64),
+            orientations_C3=np.asarray(fields["orientations"], dtype=np.float64),
+            kinds_C=np.asarray(fields["kinds"], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SensorArray):
+            return NotImplemented
+        return (
+            self.names == other.names
+            and np.array_equal(self.positions_C3, other.positions_C3)
+            and np.array_equal(self.orientations_C3, other.orientations_C3)
+            and np.array_equal(self.kinds_C, other.kinds_C)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.positions_C3.tobytes()))
+
+
+def sensor_kind(channel: Mapping[str, Any]) -> int | None:
+    """Say what one channel of ``info["chs"]`` is: 0 gradiometer, 1 magnetometer, 2 electrode, None for all others.
+
+    By the coil, not by the unit: axial gradiometers (CTF, KIT) are recorded in tesla like magnetometers.
+    Reference sensors are None.
+    """
+    if channel["kind"] == _EEG_CHANNEL:
+        return ELECTRODE
+    if channel["kind"] != _MEG_CHANNEL:
+        return None
+    coil = _coil(channel)
+    if coil in PLANAR_GRADIOMETER_COILS or coil in AXIAL_GRADIOMETER_COILS:
+        return GRADIOMETER
+    if coil in MAGNETOMETER_COILS:
+        return MAGNETOMETER
+    # an instrument that is not in the tables: only gradiometers are ever given in T/m
+    return GRADIOMETER if channel["unit"] == _TESLA_PER_METRE else MAGNETOMETER
+
+
+def neuromag306() -> SensorArray:
+    """Return the 306 sensors of a Neuromag VectorView system, from this package's table (it names its source)."""
+    return SensorArray.from_info({"chs": neuromag306_channels()})
+
+
+def neuromag306_channels() -> list[dict[str, Any]]:
+    """Return the same sensors as entries of ``mne.Info["chs"]``: only the fields that describe the sensor."""
+    text = resources.files("megxl.signals").joinpath("neuromag306.csv").read_text(encoding="utf-8")
+    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
+    next(rows)  # the names of the columns
+    return [
+        {
+            "ch_name": name,
+            "kind": _MEG_CHANNEL,
+            "coil_type": int(coil),
+            "unit": _TESLA_PER_METRE if int(coil) in PLANAR_GRADIOMETER_COILS else _TESLA,
+            "coord_frame": 1,  # device
+            "loc": np.array(loc, dtype=np.float64),
+        }
+        for name, coil, *loc in rows
+    ]
+
+
+def _coil(channel: Mapping[str, Any]) -> int:
+    return int(channel["coil_type"]) & 0xFFFF  # CTF's order of software gradient compensation stands in the bits above
+
+
+def _sensor_channels(info: Mapping[str, Any], names: Sequence[str] | None) -> list[Mapping[str, Any]]:
+    if names is None:
+        for kinds in ((GRADIOMETER, MAGNETOMETER), (ELECTRODE,)):
+            channels = [channel for channel in info["chs"] if sensor_kind(channel) in kinds]
+            if channels:
+                return channels
+        raise InputError(f"None of the {len(info['chs'])} channels is an MEG sensor or an EEG electrode.")
+    by_name = {channel["ch_name"]: channel for channel in info["chs"]}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise InputError(f"{len(unknown)} of {len(names)} channels are not in the recording (first: {unknown[0]!r}).")
+    _refuse_repeated(names)
+    channels = [by_name[name] for name in names]
+    if not channels:
+        raise InputError("No channel was chosen; a sensor array needs at least one.")
+    others = [channel["ch_name"] for channel in channels if sensor_kind(channel) is None]
+    if others:
+        raise InputError(
+            f"{len(others)} of {len(names)} channels are neither MEG sensors nor EEG electrodes "
+            f"(first: {others[0]!r}); leave them out with --exclude."
+        )
+    return channels
+
+
+def _refuse_repeated(names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{len(repeated)} sensor names occur more than once (first: {repeated[0]!r}); allowed: once each."
+        )
+
+
+def _refuse_missing_positions(names: Sequence[str], positions_C3: np.ndarray, kinds_C: np.ndarray) -> None:
+    # readers write NaN, or all zeros, where a file holds no position
+    missing_C = ~np.isfinite(positions_C3).all(axis=1) | ~positions_C3.any(axis=1)
+    if missing_C.any():
+        first = names[int(np.argmax(missing_C))]
+        what = "electrodes" if kinds_C[missing_C].min() == ELECTRODE else "sensors"
+        raise InputError(
+            f"{int(missing_C.sum())} of {len(names)} {what} have no position (first: {first!r}). "
+            "Set them with raw.set_montage(...) or --montage FILE, or leave these channels out with --exclude."
+        )
+
+
+def _refuse_missing_orientations(names: Sequence[str], orientations_C3: np.ndarray, kinds_C: np.ndarray) -> None:
+    missing_C = (kinds_C != ELECTRODE) & (~np.isfinite(orientations_C3).all(axis=1) | ~orientations_C3.any(axis=1))
+    if missing_C.any():
+        first = names[int(np.argmax(missing_C))]
+        raise InputError(
+            f"{int(missing_C.sum())} of {len(names)} MEG sensors have no orientation (first: {first!r}). "
+            "Write their coil directions to info['chs'][i]['loc'][3:12], or leave these channels out with --exclude."
+        )
+
+
+def _refuse_mixed_frames(channels: Sequence[Mapping[str, Any]]) -> None:
+    # MEG positions are in the frame of the device, EEG positions in that of the head: side by side they mean nothing
+    first = channels[0]
+    others = [channel["ch_name"] for channel in channels if int(channel["coord_frame"]) != int(first["coord_frame"])]
+    if others:
+        raise InputError(
+            f"The positions of {len(others)} of {len(channels)} sensors (first: {others[0]!r}) are in another "
+            f"coordinate frame than that of {first['ch_name']!r}. Choose MEG or EEG, not both."
+        )

@@ -1,0 +1,100 @@
+"""Residual vector quantizer of BioCodec: each level codes what the levels before it left over, by cosine.
+
+Letters: N rows, T tokens, D width of the encoder's vectors, K width of a code vector, Q levels, V codes.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Quantized(NamedTuple):
+    """What the quantizer makes of the encoder's vectors."""
+
+    vectors_NTD: Tensor
+    """Sum of the levels' code vectors, projected out; gradients pass straight through to the input."""
+    codes_NTQ: Tensor
+    """Index of the chosen code at each level (int64)."""
+    commitment: Tensor
+    """Mean over levels of the squared distance of a projected input to its code vector (its gradient moves the
+    encoder, never the code books)."""
+
+
+class Level(nn.Module):
+    """One level: project in, find the code of highest cosine, project its stored vector out.
+
+    `counts` and `sums` are the running statistics that training a tokenizer keeps; inference reads `code_book` alone.
+    """
+
+    code_book: Tensor
+    initialised: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, width: int, code_width: int, codes: int) -> None:
+        super().__init__()
+        self.project_in = nn.Linear(width, code_width)
+        self.project_out = nn.Linear(code_width, width)
+        vectors_VK = F.normalize(torch.randn(codes, code_width), dim=-1)
+        self.register_buffer("initialised", torch.ones(1))
+        self.register_buffer("counts", torch.zeros(codes))
+        self.register_buffer("code_book", vectors_VK)
+        self.register_buffer("sums", vectors_VK.clone())
+
+    def search(self, x_NTK: Tensor) -> Tensor:
+        """Index of the code with the highest cosine (N, T)."""
+        # the length of x does not matter, but near ties round as in the published search only if it is divided out
+        return (F.normalize(x_NTK, dim=-1) @ F.normalize(self.code_book, dim=-1).T).argmax(-1)
+
+    def forward(self, x_NTD: Tensor) -> Quantized:
+        """Quantize at this level; `codes_NTQ` has Q = 1."""
+        x_NTK = self.project_in(x_NTD)
+        codes_NT = self.search(x_NTK)
+        code_NTK = F.embedding(codes_NT, self.code_book)
+        commitment = F.mse_loss(x_NTK, code_NTK)
+        straight_through_NTK = x_NTK + (code_NTK - x_NTK).detach() if torch.is_grad_enabled() else code_NTK
+        return Quantized(self.project_out(straight_through_NTK), codes_NT[..., None], commitment)
+
+    def vectors(self, codes_NT: Tensor) -> Tensor:
+        """Vectors (N, T, D) that stand for these codes."""
+        return self.project_out(F.embedding(codes_NT, self.code_book))
+
+
+class ResidualQuantizer(nn.Module):
+    """A stack of levels on the residual of the levels before."""
+
+    def __init__(self, *, levels: int, width: int, code_width: int, codes: int) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(Level(width, code_width, codes) for _ in range(levels))
+
+    def forward(self, x_NTD: Tensor) -> Quantized:
+        """Quantize (N, T, D) at all levels; gradients reach x through every level's straight-through step."""
+        residual_NTD, total_NTD = x_NTD, torch.zeros_like(x_NTD)
+        codes, commitments = [], []
+        for level in self.levels:
+            step = level(residual_NTD)
+            # detached: what a level leaves over is data for the next one, not a way to train the levels before
+            residual_NTD = residual_NTD - step.vectors_NTD.detach()
+            total_NTD = total_NTD + step.vectors_NTD
+            codes.append(step.codes_NTQ)
+            commitments.append(step.commitment)
+        return Quantized(total_NTD, torch.cat(codes, -1), torch.stack(commitments).mean())
+
+    def search(self, x_NTD: Tensor) -> Tensor:
+        """Codes (N, T, Q) alone, without losses."""
+        codes = []
+        for level in self.levels:
+            codes.append(level.search(level.project_in(x_NTD)))
+            x_NTD = x_NTD - level.vectors(codes[-1])
+        return torch.stack(codes, -1)
+
+    def decode(self, codes_NTQ: Tensor) -> Tensor:
+        """Vectors (N, T, D) that stand for these codes."""
+        return torch.stack([level.vectors(codes_NTQ[..., q]) for q, level in enumerate(self.levels)]).sum(0)
+
+    @property
+    def code_books_QVK(self) -> Tensor:
+        """All code books, stacked (Q, V, K)."""
+        return torch.stack([level.code_book for level in self.levels])
