@@ -47,13 +47,6 @@ class Checkpoint:
     report: KeyReport = field(default_factory=KeyReport)
 
 
-def checkpoint_of(
-    kind: Kind, config: Mapping[str, Any], tensors: Mapping[str, Tensor], provenance: Mapping[str, Any]
-) -> Checkpoint:
-    """Checkpoint of a module's sizes, state and provenance."""
-    return Checkpoint(kind=kind, config=dict(config), tensors=dict(tensors), provenance=dict(provenance))
-
-
 def is_untrained(provenance: Mapping[str, Any]) -> bool:
     """Whether weights are random, came from a source marked so, or saw fewer than 1000 steps."""
     steps = provenance.get("steps")

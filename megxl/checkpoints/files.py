@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, KeyReport, Kind, checkpoint_of
+from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, KeyReport, Kind
 from megxl.checkpoints.folder import CONFIG, read_folder, write_checkpoint
 from megxl.checkpoints.hub import default_codec, fetch, is_hub_name
 from megxl.checkpoints.released import read_released
 from megxl.errors import InputError
 
-__all__ = ["Checkpoint", "KeyReport", "checkpoint_of", "default_codec", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Checkpoint", "KeyReport", "default_codec", "read_checkpoint", "write_checkpoint"]
 
 
 def read_checkpoint(source: str | Path, *, allow_unmatched: Sequence[str] = (), kind: Kind | None = None) -> Checkpoint:

@@ -95,9 +95,10 @@ def write_released(path: Path, checkpoint: Checkpoint) -> Path:
 
 
 def _read_codec(path: Path, content: Mapping[str, Any], allow_unmatched: Sequence[str]) -> Checkpoint:
-    found = {
-        name.removeprefix(COMPILED): tensor for name, tensor in _state(content, "model_state_dict", path.name).items()
-    }
+    state = _state(content, "model_state_dict", path.name)
+    found = {name.removeprefix(COMPILED): tensor for name, tensor in state.items()}
+    if len(found) < len(state):
+        raise InputError(f"{path.name} holds {len(state) - len(found)} tensors twice, with and without {COMPILED!r}.")
     if "encoder.model.0.conv.conv.bias" not in found:
         raise InputError(
             f"{path.name} holds another model under model_state_dict: none of its {len(found)} tensors is a BioCodec's "
@@ -151,16 +152,19 @@ def _state(content: Mapping[str, Any], section: str, where: str) -> dict[str, Te
     if not isinstance(state, Mapping) or not state:
         raise InputError(f"{where}: {section} holds no tensors.")
     for name, value in state.items():
-        if (
-            not isinstance(name, str)
-            or not isinstance(value, Tensor)
-            or value.layout is not torch.strided
-            or value.is_meta
-        ):
+        if not isinstance(name, str) or not _is_plain_tensor(value):
             raise InputError(
-                f"{where}: {section} must hold plain tensors only, but {name!r} is a {type(value).__name__}."
+                f"{where}: {section} must hold plain tensors only, but {name!r} is a {type(value).__name__}"
+                + (f" of {value.layout}, {tuple(value.shape)}." if isinstance(value, Tensor) else ".")
             )
     return dict(state)
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    """Whether a value is a dense tensor with all its numbers in the file; a repeating view could ask for any memory."""
+    if not isinstance(value, Tensor) or value.layout is not torch.strided or value.is_meta:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 def _hyper_parameters(content: Mapping[str, Any], where: str) -> dict[str, Any]:

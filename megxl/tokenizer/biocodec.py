@@ -160,7 +160,7 @@ class BioCodec(nn.Module, Pretrained):
         at_once = SAMPLES_AT_ONCE.get(signal_BCT.device.type, MANY_SAMPLES_AT_ONCE)
         max_rows = max_rows or max(1, at_once // rows_N1T.shape[-1])
         small = torch.uint8 if self.config.codes <= 256 else torch.int64
-        with full_precision(signal_BCT.device.type):
+        with full_precision(signal_BCT.device.type), parametrize.cached():
             chunks = [self.encode(chunk_N1T)[0].to(small) for chunk_N1T in rows_N1T.split(max_rows)]
         return torch.cat(chunks).transpose(1, 2).unflatten(0, signal_BCT.shape[:2])
 

@@ -3,7 +3,8 @@
 Letters: N rows, T tokens, D width of the encoder's vectors, K width of a code vector, Q levels, V codes.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -69,11 +70,14 @@ class ResidualQuantizer(nn.Module):
         super().__init__()
         self.levels = nn.ModuleList(Level(width, code_width, codes) for _ in range(levels))
 
+    def _levels(self) -> Iterator[Level]:
+        return cast(Iterator[Level], iter(self.levels))
+
     def forward(self, x_NTD: Tensor) -> Quantized:
         """Quantize (N, T, D) at all levels; gradients reach x through every level's straight-through step."""
         residual_NTD, total_NTD = x_NTD, torch.zeros_like(x_NTD)
         codes, commitments = [], []
-        for level in self.levels:
+        for level in self._levels():
             step = level(residual_NTD)
             # detached: what a level leaves over is data for the next one, not a way to train the levels before
             residual_NTD = residual_NTD - step.vectors_NTD.detach()
@@ -85,16 +89,16 @@ class ResidualQuantizer(nn.Module):
     def search(self, x_NTD: Tensor) -> Tensor:
         """Codes (N, T, Q) alone, without losses."""
         codes = []
-        for level in self.levels:
+        for level in self._levels():
             codes.append(level.search(level.project_in(x_NTD)))
             x_NTD = x_NTD - level.vectors(codes[-1])
         return torch.stack(codes, -1)
 
     def decode(self, codes_NTQ: Tensor) -> Tensor:
         """Vectors (N, T, D) that stand for these codes."""
-        return torch.stack([level.vectors(codes_NTQ[..., q]) for q, level in enumerate(self.levels)]).sum(0)
+        return torch.stack([level.vectors(codes_NTQ[..., q]) for q, level in enumerate(self._levels())]).sum(0)
 
     @property
     def code_books_QVK(self) -> Tensor:
         """All code books, stacked (Q, V, K)."""
-        return torch.stack([level.code_book for level in self.levels])
+        return torch.stack([level.code_book for level in self._levels()])

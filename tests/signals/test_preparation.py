@@ -1,0 +1,342 @@
+import datetime
+import hashlib
+import json
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+
+from megxl.errors import InputError
+from megxl.signals import preparation as module
+from megxl.signals.preparation import Preparation, prepare
+from megxl.signals.reading import choose_channels, neuromag306_info, open_recording
+from megxl.signals.sensors import SensorArray
+
+
+def make_raw(seconds: float = 40.0, sfreq_hz: float = 200.0, sensors: int = 70, first_samp: int = 0) -> mne.io.RawArray:
+    info = mne.pick_info(neuromag306_info(sfreq_hz), np.arange(sensors))
+    data = np.random.default_rng(0).normal(size=(sensors, round(seconds * sfreq_hz))) * 1e-12 + 1e-10
+    return mne.io.RawArray(data, info, first_samp=first_samp, verbose="ERROR")
+
+
+def make_eeg() -> mne.io.RawArray:
+    names = [
+        "Fp1",
+        "Fp2",
+        "F3",
+        "F4",
+        "C3",
+        "C4",
+        "P3",
+        "P4",
+        "O1",
+        "O2",
+        "F7",
+        "F8",
+        "T7",
+        "T8",
+        "P7",
+        "P8",
+        "Fz",
+        "Cz",
+        "Pz",
+    ]
+    data = np.random.default_rng(0).normal(size=(len(names), 4000)) * 1e-5
+    raw = mne.io.RawArray(data, mne.create_info(names, 100.0, "eeg"), verbose="ERROR")
+    positions = mne.channels.make_standard_montage("spherical_1020" if _has("spherical_1020") else "standard_1020")
+    return raw.set_montage(positions)
+
+
+def _has(montage: str) -> bool:
+    return montage in mne.channels.get_builtin_montages()
+
+
+def by_mne(raw: mne.io.BaseRaw, names, low_hz=0.1, high_hz=40.0, sfreq_hz=50.0) -> np.ndarray:
+    """The whole recording at once, as the published code prepares it."""
+    raw = raw.copy().load_data(verbose="ERROR").filter(low_hz, high_hz, verbose="ERROR")
+    raw.resample(sfreq_hz, verbose="ERROR")
+    return raw.get_data(picks=list(names), verbose="ERROR")
+
+
+def assert_same_signal(prepared, expected_CT):
+    assert prepared.signal_CT.dtype == np.float32
+    np.testing.assert_array_equal(prepared.signal_CT, expected_CT.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "meg_neuromag306/test_raw.fif",
+        "meg_ctf/testdata_ctf_short_discontinuous.ds",
+        "meg_ctf/test_ctf_comp_raw.fif",
+        "meg_kit/test_old_5s_kit157.sqd",
+        "meg_kit/MQKIT_125_2sec.con",
+        "meg_other/exported4D_solaris_raw.fif",
+    ],
+)
+def test_real_recordings_come_out_exactly_as_mne_prepares_them_whole(shared, file):
+    raw = open_recording(shared / "realdata" / file)
+    names = choose_channels(raw)
+    prepared = prepare(raw, names)
+    assert_same_signal(prepared, by_mne(raw, names))
+    assert prepared.sfreq_hz == 50.0
+    assert prepared.sensors == SensorArray.from_info(raw.info, names)
+
+
+def test_another_band_and_rate_equal_the_published_code(shared):
+    golden = np.load(shared / "golden" / "data_reference.npz")
+    raw = open_recording(shared / "realdata" / "meg_neuromag306" / "test_raw.fif")
+    names = choose_channels(raw)
+    settings = Preparation(low_hz=0.5, high_hz=30.0, sfreq_hz=100.0)
+    signal_CT = prepare(raw, names, settings).signal_CT
+    assert signal_CT.shape == (306, 2398)
+    error_CT = np.abs(signal_CT[::16, ::7] - golden["preprocess/fif/data"])
+    assert (error_CT / golden["preprocess/fif/std"][::16, None]).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus", ["camcan", "armeni"])
+def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(shared, tmp_path, corpus):
+    expected = json.loads((shared / "golden" / "data_reference.json").read_text())
+    builder = [sys.executable, shared / "tools" / "build_mini_corpora.py", shared / "realdata", tmp_path]
+    subprocess.run([*builder, "--seconds", "60", "--long", "160", "--only", corpus], check=True, capture_output=True)
+    golden = np.load(shared / "golden" / "data_reference.npz")
+    for number, stage in enumerate(expected["expected"][f"{corpus}/seg30"]["stageA"][:2]):
+        path = tmp_path / stage["raw"]
+        for name, digest in expected["inputs"].items():
+            if name.startswith(stage["raw"]):
+                assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+        prepared = prepare(open_recording(path), stage["channel_names"], bads="keep")
+        key = f"{corpus}/seg30/stageA/rec{number:02d}"
+        std_C = golden[f"{key}/std"]
+        assert prepared.signal_CT.shape == tuple(stage["shape"])
+        error_CT = np.abs(prepared.signal_CT[::16, ::7] - golden[f"{key}/data"])
+        assert (error_CT / std_C[::16, None]).max() < 1e-6
+        np.testing.assert_allclose(prepared.signal_CT.std(axis=1, dtype=np.float64), std_C, rtol=1e-6)
+        np.testing.assert_allclose(prepared.sensors.positions_C3, golden[f"{key}/sensor_xyzdir"][:, :3], atol=1e-9)
+        np.testing.assert_array_equal(prepared.sensors.kinds_C, golden[f"{key}/sensor_types"])
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_marked_skips_and_edges_are_filtered_around_as_by_mne(dated):
+    raw = make_raw(seconds=80, first_samp=1234)
+    plain = by_mne(raw, raw.ch_names)
+    if dated:
+        raw.set_meas_date(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))
+    raw.set_annotations(mne.Annotations([30, 60, 10], [5, 0, 5], ["BAD_ACQ_SKIP", "EDGE boundary", "BAD_loud"]))
+    expected = by_mne(raw, raw.ch_names)
+    assert not np.array_equal(expected, plain)
+    assert_same_signal(prepare(raw, raw.ch_names), expected)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7 * 8 * 8000, 2**30])
+def test_the_size_of_blocks_changes_nothing(monkeypatch, block_bytes):
+    raw = make_raw(sensors=40)
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
+    done = []
+    prepared = prepare(raw, raw.ch_names, advance=done.append)
+    assert_same_signal(prepared, by_mne(raw, raw.ch_names))
+    assert sum(done) == 40
+    assert max(done) == {1: 1, 7 * 8 * 8000: 7, 2**30: 32}[block_bytes]
+
+
+def test_memory_stays_below_the_recording_read_whole(tmp_path, monkeypatch):
+    raw = make_raw(seconds=40, sfreq_hz=250, sensors=200)
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    raw = open_recording(tmp_path / "a_raw.fif")
+    whole = 200 * raw.n_times * 8
+    monkeypatch.setattr(module, "BLOCK_BYTES", whole // 20)
+    prepare(raw, raw.ch_names[:10])  # what is allocated once and for all
+    tracemalloc.start()
+    prepare(raw, raw.ch_names)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < whole / 2
+
+
+def test_a_split_recording_is_prepared_as_the_one_that_it_is(tmp_path):
+    raw = make_raw(seconds=61.237, sfreq_hz=250.0)
+    raw.save(tmp_path / "whole_raw.fif", verbose="ERROR")
+    raw.save(tmp_path / "parts_raw.fif", split_size="2MB", verbose="ERROR")
+    whole, parts = open_recording(tmp_path / "whole_raw.fif"), open_recording(tmp_path / "parts_raw.fif")
+    assert len(parts.filenames) > 2
+    np.testing.assert_array_equal(prepare(parts, raw.ch_names).signal_CT, prepare(whole, raw.ch_names).signal_CT)
+
+
+def test_the_recording_is_left_as_it_was(tmp_path):
+    make_raw().save(tmp_path / "a_raw.fif", verbose="ERROR")
+    raw = open_recording(tmp_path / "a_raw.fif")
+    raw.info["bads"] = [raw.ch_names[3]]
+    before = raw.copy()
+    prepare(raw, raw.ch_names)
+    assert not raw.preload
+    assert raw.info["sfreq"] == 200.0
+    assert (raw.info["bads"], raw.annotations) == (before.info["bads"], before.annotations)
+    loaded = make_raw()
+    data = loaded.get_data().copy()
+    prepare(loaded, loaded.ch_names)
+    np.testing.assert_array_equal(loaded.get_data(), data)
+
+
+def test_rows_come_in_the_order_asked_for():
+    raw = make_raw(sensors=40)
+    names = [raw.ch_names[i] for i in (33, 2, 39, 0)]
+    prepared = prepare(raw, names)
+    assert prepared.sensors.names == tuple(names)
+    assert_same_signal(prepared, by_mne(raw, raw.ch_names)[[33, 2, 39, 0]])
+
+
+def test_drift_and_fast_waves_go_and_the_band_stays():
+    raw = make_raw(seconds=200, sensors=4)
+    time = raw.times
+    raw._data[:] = [np.sin(2 * np.pi * f * time) * 1e-12 for f in (10.0, 0.01, 60.0, 35.0)]
+    middle_CT = prepare(raw, raw.ch_names).signal_CT[:, 2000:-2000]
+    rms_C = middle_CT.std(axis=1) / (1e-12 / np.sqrt(2))
+    assert rms_C[0] == pytest.approx(1, abs=0.01)
+    assert (rms_C[1:] < 0.02).all()  # 35 Hz: above half of the new rate
+
+
+def test_a_rate_that_is_the_target_is_not_resampled():
+    raw = make_raw(sfreq_hz=50.0 + 1e-8, sensors=4)
+    prepared = prepare(raw, raw.ch_names)
+    expected = raw.copy().filter(0.1, None, verbose="ERROR").get_data()
+    assert_same_signal(prepared, expected)
+    assert any("No low-pass at 40 Hz" in note for note in prepared.notes)
+
+
+def test_a_rate_below_the_target_is_refused():
+    raw = make_raw(sfreq_hz=49.0, sensors=4)
+    with pytest.raises(InputError, match=r"49 samples a second; allowed: at least 50"):
+        prepare(raw, raw.ch_names)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_refused_with_channel_and_time(value):
+    raw = make_raw()
+    raw._data[45, [500, 700]] = value
+    with pytest.raises(InputError, match=rf"'{raw.ch_names[45]}' holds 2 samples .* first at 2\.500 s.*--exclude"):
+        prepare(raw, raw.ch_names)
+
+
+def test_a_file_whose_samples_were_cut_is_refused_by_name(shared, tmp_path):
+    whole = (shared / "realdata" / "meg_kit" / "test.sqd").read_bytes()
+    path = tmp_path / "cut.sqd"
+    path.write_bytes(whole[: int(len(whole) * 0.9)])  # its header, at the front, is whole
+    raw = open_recording(path)
+    with pytest.raises(InputError, match=r"samples of cut\.sqd cannot be read"):
+        prepare(raw, choose_channels(raw))
+
+
+def test_a_short_recording_is_noted_once():
+    raw = make_raw(seconds=10)
+    notes = prepare(raw, raw.ch_names).notes
+    assert len(notes) == 1
+    assert "shorter than the high-pass filter" in notes[0]
+    assert prepare(make_raw(seconds=40), raw.ch_names).notes == []
+
+
+def test_flat_and_saturated_sensors_are_noted_but_kept():
+    raw = make_raw()
+    raw._data[5] = 3e-9
+    raw._data[50, 1000:1200] = 1e-9
+    prepared = prepare(raw, raw.ch_names)
+    assert f"Flat sensors (1), which become zero: {raw.ch_names[5]}." in prepared.notes
+    assert any("look saturated (1" in note and raw.ch_names[50] in note for note in prepared.notes)
+    assert prepared.signal_CT.shape[0] == 70
+
+
+def test_bad_sensors_are_listed_kept_or_interpolated():
+    raw = make_eeg()
+    raw.info["bads"] = ["C3", "O2"]
+    masked, kept, mended = (prepare(raw, raw.ch_names, bads=how) for how in ("mask", "keep", "interpolate"))
+    assert (masked.bads, kept.bads, mended.bads) == (("C3", "O2"), (), ())
+    np.testing.assert_array_equal(masked.signal_CT, kept.signal_CT)
+    bad_C = np.isin(raw.ch_names, ["C3", "O2"])
+    np.testing.assert_array_equal(mended.signal_CT[~bad_C], kept.signal_CT[~bad_C])
+    for prepared, verb in ((masked, "take no part"), (kept, "treated as good"), (mended, "interpolated")):
+        assert any(
+            f"marked bad (2), which {verb}" in note.replace("are ", "").replace("were ", "") for note in prepared.notes
+        )
+        assert any("C3, O2" in note for note in prepared.notes)
+
+
+def test_interpolation_after_preparation_equals_interpolation_before_it():
+    raw = make_eeg()
+    raw.info["bads"] = ["C3", "O2"]
+    mended_CT = prepare(raw, raw.ch_names, bads="interpolate").signal_CT
+    expected_CT = by_mne(raw.copy().interpolate_bads(verbose="ERROR"), raw.ch_names)
+    np.testing.assert_allclose(mended_CT, expected_CT, rtol=0, atol=1e-6 * expected_CT.std())
+    assert not np.allclose(mended_CT, by_mne(raw, raw.ch_names), rtol=0, atol=0.1 * expected_CT.std())
+
+
+def test_meg_sensors_are_interpolated_as_by_mne(shared):
+    raw = open_recording(shared / "realdata" / "meg_neuromag306" / "test_raw.fif")
+    names = choose_channels(raw, "mag")
+    raw.info["bads"] = [names[7]]
+    mended_CT = prepare(raw, names, bads="interpolate").signal_CT
+    whole = raw.copy().pick(names).load_data(verbose="ERROR").interpolate_bads(verbose="ERROR")
+    expected_CT = by_mne(whole, names)
+    np.testing.assert_allclose(mended_CT, expected_CT, rtol=0, atol=1e-5 * expected_CT.std())
+
+
+def test_interpolation_that_is_impossible_is_refused():
+    raw = make_raw(sensors=40)  # no digitised head: MNE cannot place its sphere
+    raw.info["bads"] = [raw.ch_names[1]]
+    with pytest.raises(
+        InputError, match=rf"1 bad sensors \(first: '{raw.ch_names[1]}'\) cannot be interpolated .*--exclude"
+    ):
+        prepare(raw, raw.ch_names, bads="interpolate")
+    eeg = make_eeg()
+    eeg.info["bads"] = list(eeg.ch_names)
+    with pytest.raises(InputError, match="All 19 sensors are marked bad"):
+        prepare(eeg, eeg.ch_names, bads="interpolate")
+
+
+def test_bad_options_are_refused():
+    raw = make_raw(seconds=1, sensors=4)
+    with pytest.raises(InputError, match="allowed: mask, interpolate, keep"):
+        prepare(raw, raw.ch_names, bads="drop")  # pyright: ignore[reportArgumentType]
+    for options in ({"low_hz": 0.0}, {"low_hz": 50.0}, {"sfreq_hz": 0.1}, {"method": "scipy"}):
+        with pytest.raises(InputError, match="allowed"):
+            Preparation(**options)
+    with pytest.raises(InputError, match="not in the recording"):
+        prepare(raw, ["MEG 9999"])
+
+
+def test_geometry_is_checked_before_anything_is_read():
+    raw = make_raw(seconds=1, sensors=4)
+    raw.info["chs"][2]["loc"][:3] = np.nan
+    raw.get_data = None  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match="1 of 4 sensors have no position"):
+        prepare(raw, raw.ch_names)
+
+
+def test_provenance_tells_what_was_done_and_fits_into_json():
+    raw = make_raw(sensors=4)
+    told = json.loads(json.dumps(prepare(raw, raw.ch_names, bads="keep").provenance))
+    assert told["preparation"] == {
+        "low_hz": 0.1,
+        "high_hz": 40.0,
+        "sfreq_hz": 50.0,
+        "method": "mne",
+        "bads": "keep",
+        "mne": mne.__version__,
+    }
+    assert told["sfreq_hz"] == 200.0
+    assert "notes" not in told  # they stand with the others in `notes`
+
+
+def test_preparing_prints_nothing(shared):
+    path = Path(shared / "realdata" / "meg_ctf" / "test_ctf_comp_raw.fif")
+    code = (
+        "from megxl.signals.reading import *; from megxl.signals.preparation import prepare\n"
+        f"raw = open_recording({str(path)!r}); raw.info['bads'] = raw.ch_names[40:41]\n"
+        "try: prepare(raw, choose_channels(raw), bads='interpolate')\n"
+        "except ValueError: pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
