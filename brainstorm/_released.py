@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from megxl.checkpoints.checkpoint import Checkpoint
-from megxl.checkpoints.matching import match
+from megxl.checkpoints.matching import match, refuse_other_code_books
 from megxl.checkpoints.names import table_of
 from megxl.checkpoints.released import released_state
+from megxl.checkpoints.rope import check_rope
 
 
 class Keys(NamedTuple):
@@ -41,7 +42,11 @@ class Released(nn.Module):
         """
         checkpoint = self._checkpoint()
         rows = table_of(checkpoint.kind, checkpoint.config)
-        tensors, _ = match(state_dict, rows, f"{type(self).__name__}.load_state_dict")
+        where = f"{type(self).__name__}.load_state_dict"
+        tensors, _ = match(state_dict, rows, where)
+        if checkpoint.kind == "megxl":
+            refuse_other_code_books(tensors, where)
+            check_rope(state_dict, checkpoint.config, where)
         self.module.load_state_dict(tensors, assign=assign)
         self.module.provenance = {"weights": "loaded", "format": "state dict"}
         return Keys([row.released for row in rows if row.released not in state_dict], [])

@@ -12,6 +12,7 @@ from brainstorm.models.criss_cross_transformer import CrissCrossTransformerModul
 from brainstorm.neuro_tokenizers.biocodec.model import BioCodecModel
 from megxl.errors import InputError
 from megxl.tokenizer.biocodec import BioCodec
+from tests.checkpoints.test_full_size import full_codec, full_model
 from tests.golden import assert_codes_match
 
 HYPER_PARAMETERS = {
@@ -95,7 +96,20 @@ def test_state_comes_back_under_the_released_names(golden, published):
     assert list(ours) == list(released)
     for name, tensor in released.items():
         assert ours[name].dtype == tensor.dtype
-        torch.testing.assert_close(ours[name], tensor, rtol=0, atol=1e-4 if "rotate" in name else 0)
+        assert torch.equal(ours[name], tensor), name
+
+
+@pytest.mark.slow
+def test_quick_start_reads_files_of_full_size_with_all_their_sections(tmp_path):
+    files = full_codec(tmp_path), full_model(tmp_path)
+    model = quick_start(*files)
+    state = torch.load(files[1], mmap=True)["state_dict"]
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 22_112_768
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    meg, xyz = torch.randn(1, 6, 120), torch.randn(1, 6, 3)
+    with torch.no_grad():
+        output = model(meg, xyz, xyz, torch.zeros(1, 6, dtype=torch.int32), torch.ones(1, 6), apply_mask=False)
+    assert output["features"].shape == (1, 6, 10, 512) and output["features"].isfinite().all()
 
 
 def random_module() -> CrissCrossTransformerModule:
@@ -122,9 +136,11 @@ def test_strict_false_forgives_absent_rope_tables_alone():
         {key: value for key, value in without_tables.items() if key != "mask_token"},
         without_tables | {"extra.weight": torch.zeros(1)},
         without_tables | {"mask_token": torch.zeros(3)},
+        without_tables | {"biocodec_embedding_0": torch.zeros(256, 16)},
+        {key: value * 2 if key.endswith("rope_embedding_layer.freqs") else value for key, value in state.items()},
         {},
     ):
-        with pytest.raises(InputError, match=r"mask_token|extra\.weight|missing"):
+        with pytest.raises(InputError, match=r"mask_token|extra\.weight|missing|code book|position|RoPE|freqs"):
             model.load_state_dict(broken, strict=False)
 
 

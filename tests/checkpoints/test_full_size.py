@@ -14,6 +14,11 @@ from megxl.checkpoints.names import model_rows
 from tests.checkpoints.making import codec_file, codec_state, hyper_parameters, model_file, model_state
 from tests.checkpoints.test_names import PUBLISHED_CODEC, PUBLISHED_MODEL
 
+DATASETS = {
+    "camcan": {"data_root": "/data", "subjects": None},
+    "mous": {"tasks": ["auditory"], "val_subjects": ["sub-A2003"]},
+}
+
 
 def adam_state(tensors: list[torch.Tensor], **group) -> dict:
     state = {
@@ -30,27 +35,20 @@ def full_codec(folder: Path) -> Path:
     return codec_file(folder, state, optimizer_state_dict=adam_state(trained), scheduler_state_dict=scheduler)
 
 
-def full_model(folder: Path) -> Path:
-    omegaconf = pytest.importorskip("omegaconf")
+def full_model(folder: Path, objects: dict | None = None) -> Path:
+    """`objects`: what the data module's metadata holds besides plain values."""
     config = {**PUBLISHED_MODEL, "masked_blocks": 20}
     state = model_state(config, PUBLISHED_CODEC)
     fixed = ("tokenizer.", "biocodec_embedding_")
     trained = [t for n, t in state.items() if not n.startswith(fixed) and not n.endswith((".B", ".freqs", ".rotate"))]
-    datasets = {
-        "camcan": {"data_root": "/data", "subjects": None},
-        "mous": {"tasks": ["auditory"], "val_subjects": ["sub-A2003"]},
-    }
     more = {
         "loops": {"fit_loop": {"epoch_progress": {"total": {"ready": 50}}, "state_dict": {}}, "validate_loop": {}},
-        "callbacks": {"ModelCheckpoint{}": {"best_model_score": torch.tensor(3.2), "dirpath": pathlib.Path("runs")}},
+        "callbacks": {"ModelCheckpoint{}": {"best_model_score": torch.tensor(3.2), "dirpath": "runs"}},
         "optimizer_states": [adam_state(trained, weight_decay=0.01)],
         "lr_schedulers": [{"T_max": 113000, "eta_min": 1e-6, "_last_lr": [2e-6]}],
         "datamodule_hparams_name": "kwargs",
-        "datamodule_hyper_parameters": {
-            "dataset_configs": omegaconf.OmegaConf.create(datasets), "plain": datasets, "segment_length": 150.0,
-            "cache_dir": pathlib.Path("data/cache"), "counts": collections.defaultdict(int, a=1),
-        },
-    }  # fmt: skip
+        "datamodule_hyper_parameters": {"plain": DATASETS, "segment_length": 150.0} | (objects or {}),
+    }
     return model_file(folder, state, hyper_parameters=hyper_parameters(config), **more)
 
 
@@ -66,7 +64,13 @@ def test_a_full_size_codec_is_read_strictly(tmp_path):
 
 @pytest.mark.slow
 def test_a_full_size_model_is_read_strictly_and_converted(tmp_path):
-    path = full_model(tmp_path)
+    omegaconf = pytest.importorskip("omegaconf")
+    objects = {
+        "dataset_configs": omegaconf.OmegaConf.create(DATASETS),
+        "cache_dir": pathlib.Path("data/cache"),
+        "counts": collections.defaultdict(int, a=1),
+    }
+    path = full_model(tmp_path, objects)
     assert 275e6 < path.stat().st_size < 290e6
     checkpoint = read_checkpoint(path)
     assert checkpoint.report.matched == sum(row.ours is not None for row in model_rows(checkpoint.config))
