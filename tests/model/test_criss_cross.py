@@ -63,6 +63,13 @@ def test_with_gradients_the_input_is_left_alone():
     assert torch.equal(x, before)
 
 
+def test_norm_keeps_small_signals_small():
+    x = torch.randn(4, 16, dtype=torch.float32) * 1e-3
+    wide = x.double().numpy()
+    expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(RMSNorm(16)(x).detach().numpy(), expected, rtol=1e-5)
+
+
 def test_norm_works_in_float32_and_returns_the_input_dtype():
     x = (torch.randn(4, 16) * 100).bfloat16()
     wide = x.double().numpy()

@@ -57,6 +57,7 @@ def test_recomputing_in_full_keeps_a_fraction_of_the_activations():
     model = MEGXL(MEGXLConfig(width=32, layers=6, heads=4, fourier_width=10, codes=16, code_width=4, levels=3))
     plain = saved_bytes(model)
     assert saved_bytes(recompute_activations(model, "full")) < plain / 4
+    assert saved_bytes(recompute_activations(model, "off")) == plain
 
 
 def test_every_attention_kernel_of_this_machine_gives_the_same():

@@ -113,6 +113,13 @@ def test_a_signal_gives_what_its_codes_give(model):
     assert torch.equal(from_signal, from_codes)
 
 
+def test_the_tokenizer_is_frozen():
+    codec = BioCodec(CODEC).train()
+    model = MEGXL(SMALL, codec).train()
+    assert not any(p.requires_grad for p in model.tokenizer.parameters()) and not model.tokenizer.training
+    assert all(p.requires_grad for p in model.layers.parameters())
+
+
 def test_layers_can_be_read_one_by_one(model, codes):
     sensors = batch_sensors([array(5), array(5, 1)])[0]
     with torch.no_grad():
