@@ -1,0 +1,87 @@
+"""The `megxl` command: a table of contents that imports what a command needs only when it runs."""
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from megxl import __version__
+from megxl.errors import InputError
+
+COMMANDS = {
+    "info": "say what a recording, checkpoint or embedding is",
+    "embed": "turn a recording into the model's features",
+    "convert": "convert a checkpoint between the released formats and ours",
+    "bench": "measure speed and memory on this machine",
+    "demo": "make a recording, embed it with random weights, write a report",
+}
+"""Each is a module of this package with `register(subparsers)` and `run(args) -> int`, in the order of the help."""
+
+EXAMPLES = """\
+examples:
+  megxl demo                                            see it work, on a recording made up on the spot
+  megxl info sub-01_meg.fif                             what a recording is, and what embed would do with it
+  megxl embed sub-01_meg.fif --model meg-xl-med.ckpt --out features.npz --report features.html
+
+Each command has its own help with examples: megxl embed --help
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 2 for input that a person can mend, or 130 when stopped by the keyboard."""
+    argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        return _fail(f"there is no command {argv[0]!r}{_suggestion(argv[0])}; see megxl --help.")
+    try:
+        args = _parser(argv[0]).parse_args(argv)
+    except SystemExit as stop:  # argparse has printed its help, or its error
+        return int(stop.code or 0)
+    if not args.debug:
+        # MNE logs to stdout, which belongs to what a command prints; what it warns of is in the notes
+        logging.getLogger("mne").addFilter(_is_error)
+    try:
+        return import_module(f"megxl.cli.{args.command}").run(args)
+    except InputError as error:
+        if args.debug:
+            raise
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        print("\nmegxl: stopped; nothing unfinished was left behind.", file=sys.stderr)
+        return 130
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Make a parser that knows the options of one command and only the names of the others."""
+    parser = argparse.ArgumentParser(
+        prog="megxl",
+        description="Long-context models of non-invasive brain recordings: from an MEG or EEG file to features.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"megxl {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        if name == command:
+            import_module(f"megxl.cli.{name}").register(subparsers)
+            subparsers.choices[name].add_argument("--debug", action="store_true", help="show the traceback of an error")
+        else:
+            subparsers.add_parser(name, help=purpose)
+    return parser
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _fail(message: str) -> int:
+    print(f"megxl: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,7 @@
+"""`python -m megxl`: the same as `megxl`."""
+
+import sys
+
+from megxl.cli import main
+
+sys.exit(main())

@@ -1,0 +1,173 @@
+"""`megxl info`: what a recording, a checkpoint or an embedding is."""
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+_EXAMPLES = """\
+examples:
+  megxl info sub-01_meg.fif          sensors, length, what was done to it, what embed would do with it
+  megxl info meg-xl-med.ckpt         sizes, SHA-256, steps, what became of each key
+  megxl info features.npz --json     all that an embedding knows about itself, for other programs
+"""
+
+_MOST_LISTED = 5
+_CHECKPOINT_ENDINGS = (".ckpt", ".pt", ".pth", ".safetensors")
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `megxl info` to the commands."""
+    parser = subparsers.add_parser(
+        "info",
+        description="Say what a recording, a checkpoint or an embedding is. Nothing that identifies a person is shown.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="a recording, a checkpoint, or features")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find out what it is and print it."""
+    from megxl.cli.tables import print_table
+
+    facts = describe(args.path)
+    if args.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    title = f"{args.path.name}: {facts.pop('what')}"
+    print_table(title, _rows(facts), facts.get("warning"))
+    return 0
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """All that is known about a file or folder, JSON-able; `what` says what it is.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or is none of the three.
+    """
+    from megxl.checkpoints.folder import is_ours
+    from megxl.errors import InputError
+    from megxl.extraction import is_embedding
+
+    if not path.exists():
+        raise InputError(f"{path} does not exist.")
+    if is_embedding(path):
+        return _describe_embedding(path)
+    if path.suffix.lower() == ".npz":
+        raise InputError(f"{path.name} does not hold features that `megxl embed` wrote.")
+    if is_ours(path) or path.suffix.lower() in _CHECKPOINT_ENDINGS:
+        return _describe_checkpoint(path)
+    return _describe_recording(path)
+
+
+def _describe_embedding(path: Path) -> dict[str, Any]:
+    from megxl.extraction import load_embedding
+
+    embedding = load_embedding(path)
+    meta = embedding.meta()
+    return {
+        "what": "features of a recording",
+        "warning": meta["warning"],
+        "shape": meta["shape"],
+        "sensors": len(embedding.sensors),
+        "bad_sensors": [name for name, bad in zip(embedding.sensors.names, embedding.bad, strict=True) if bad],
+        "tokens": len(embedding.times_s),
+        "windows": len(embedding.windows),
+        "notes": [note for note in embedding.notes if note != embedding.warning],
+        "settings": meta["settings"],
+        **meta["provenance"],
+    }
+
+
+def _describe_checkpoint(path: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from megxl.checkpoints.checkpoint import KIND_NAMES
+    from megxl.checkpoints.files import read_checkpoint
+    from megxl.extraction import weights_warning
+
+    checkpoint = read_checkpoint(path)
+    in_codec = {name: tensor.numel() for name, tensor in checkpoint.tensors.items() if name.startswith("tokenizer.")}
+    total = sum(tensor.numel() for tensor in checkpoint.tensors.values())
+    numbers = {"codec": sum(in_codec.values()), "rest": total - sum(in_codec.values())} if in_codec else {"all": total}
+    return {
+        "what": KIND_NAMES[checkpoint.kind],
+        "warning": weights_warning(checkpoint.provenance),
+        "numbers": numbers,
+        **checkpoint.provenance,
+        "config": checkpoint.config,
+        "keys": asdict(checkpoint.report),
+    }
+
+
+def _describe_recording(path: Path) -> dict[str, Any]:
+    from megxl.signals.reading import open_recording, provenance
+
+    raw = open_recording(path, allow_maxshield=True)
+    known = provenance(raw)
+    return {"what": "a recording", **known, "embed": _prospect(raw, known)}
+
+
+def _prospect(raw: Any, known: dict[str, Any]) -> str:
+    """What `megxl embed` would do with a recording, in a sentence."""
+    from megxl.errors import InputError
+    from megxl.extraction import ExtractionSettings, cut_windows
+    from megxl.model.config import MEGXLConfig
+    from megxl.signals.reading import choose_channels
+    from megxl.signals.sensors import ELECTRODE, SensorArray
+
+    config, settings = MEGXLConfig(), ExtractionSettings()
+    try:
+        sensors = SensorArray.from_info(raw.info, choose_channels(raw))
+        windows = cut_windows(
+            round(known["duration_s"] * config.sfreq_hz),
+            settings.window_samples(config.sfreq_hz, config.samples_per_token),
+            config.samples_per_token,
+        )
+    except InputError as error:
+        return f"would refuse: {error}"
+    kind = "electrodes" if (sensors.kinds_C == ELECTRODE).all() else "MEG sensors"
+    n_bad = len(set(sensors.names) & set(known["bads"]))
+    parts = [
+        f"would take {len(sensors)} {kind}" + (f" ({n_bad} of them bad: masked)" if n_bad else ""),
+        f"windows of {settings.window_s:g} s: {len(windows)}"
+        + ("" if windows[-1].complete else ", the last one shorter"),
+        f"tokens a sensor: {windows[-1].tokens.stop}",
+    ]
+    return "; ".join(parts) + ("; only with --allow-maxshield" if known["maxshield"] else "")
+
+
+def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, object]]:
+    """One row a fact that is known; what has parts gets them side by side."""
+    for name, value in facts.items():
+        if name == "notes":
+            yield from (("note", note) for note in value)
+        elif name != "warning" and value not in (None, [], ()):
+            yield name.replace("_", " "), _short(value)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        known = {key: part for key, part in value.items() if part not in (None, [], ())}
+        return ", ".join(f"{key} {_nested(part)}" for key, part in known.items())
+    if isinstance(value, list | tuple):
+        if value and all(isinstance(part, int) for part in value):
+            return " x ".join(map(str, value))
+        more = f" and {len(value) - _MOST_LISTED} more" if len(value) > _MOST_LISTED else ""
+        return ", ".join(map(str, value[:_MOST_LISTED])) + more
+    return str(value)
+
+
+def _nested(value: object) -> str:
+    return f"({_short(value)})" if isinstance(value, dict) else _short(value)

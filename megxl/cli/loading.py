@@ -1,0 +1,41 @@
+"""A model with its tokenizer and a device, from what a person typed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from megxl.checkpoints.files import default_codec, read_checkpoint
+from megxl.errors import InputError
+from megxl.model.megxl import MEGXL
+from megxl.tokenizer.biocodec import BioCodec
+
+if TYPE_CHECKING:
+    from megxl.model.megxl import Compat
+
+
+def load_model(
+    source: str,
+    tokenizer: str | Path | None = None,
+    *,
+    compat: "Compat" = "default",
+    allow_unmatched: Sequence[str] = (),
+) -> MEGXL:
+    """Load a model, and its codec: the one given, or the one that it carries, or the one in the default place."""
+    checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched, kind="megxl")
+    carries_codec = any(name.startswith("tokenizer.") for name in checkpoint.tensors)
+    if tokenizer is None and not carries_codec:
+        tokenizer = default_codec()
+    codec = None if tokenizer is None else BioCodec.from_pretrained(tokenizer, allow_unmatched=allow_unmatched)
+    return MEGXL.from_checkpoint(checkpoint, codec, compat=compat)
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn auto, cpu, cuda or mps into a device that is there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, present in there.items() if present)
+    if not there[name]:
+        raise InputError(f"PyTorch sees no {name} device on this machine: use --device cpu or auto.")
+    return torch.device(name)

@@ -1,0 +1,57 @@
+"""The sentences that travel with features: what a person should know before using them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from megxl.checkpoints.checkpoint import is_untrained
+from megxl.extraction.settings import TRAINED_WINDOW_S, ExtractionSettings
+from megxl.extraction.windows import Window
+from megxl.signals.preparation import PreparedRecording
+from megxl.signals.sensors import ELECTRODE, SensorArray
+
+
+def weights_warning(*provenances: dict[str, Any]) -> str | None:
+    """One loud sentence if the weights of a model or codec are random or were never trained, else None."""
+    origins = [provenance.get("source") or provenance for provenance in provenances]
+    if any(origin.get("weights") == "random" for origin in origins):
+        return "RANDOM WEIGHTS: no training has touched them; these features mean nothing."
+    if any(is_untrained(provenance) for provenance in provenances):
+        return "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; these features mean nothing."
+    return None
+
+
+def window_notes(windows: Sequence[Window], prepared: PreparedRecording, settings: ExtractionSettings) -> list[str]:
+    """What is unusual about the windows, if anything."""
+    notes = []
+    if settings.window_s != TRAINED_WINDOW_S:
+        notes.append(
+            f"Windows of {settings.window_s:g} s were asked for; the model was trained with {TRAINED_WINDOW_S:g} s."
+        )
+    last = windows[-1]
+    if not last.complete:
+        length_s = (last.stop - last.start) / prepared.sfreq_hz
+        which = "The recording" if len(windows) == 1 else "The last window"
+        notes.append(
+            f"{which} has {length_s:.2f} s, less than a window of {settings.window_s:g} s: "
+            "the model saw less context there."
+        )
+    left_out = prepared.signal_CT.shape[1] - last.stop
+    if left_out:
+        notes.append(f"The last {left_out / prepared.sfreq_hz:.2f} s are shorter than a token and were left out.")
+    return notes
+
+
+def reference_notes(prepared: PreparedRecording, settings: ExtractionSettings, policy: str) -> list[str]:
+    """Say so if sensors marked bad stayed in only because of reference mode."""
+    if policy == settings.bads or not set(prepared.sensors.names) & set(prepared.provenance["bads"]):
+        return []
+    return ["Sensors marked bad take part as in the published system: reference mode was asked for."]
+
+
+def electrode_notes(sensors: SensorArray, sensor_kinds: int) -> list[str]:
+    """The one sentence about electrodes on a checkpoint that has no row for them."""
+    if sensor_kinds > 2 or not (sensors.kinds_C == ELECTRODE).any():
+        return []
+    return [
+        "The released weights never saw EEG: electrodes get the mean of the two sensor-type rows and no orientation."
+    ]

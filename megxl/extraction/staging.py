@@ -1,0 +1,132 @@
+"""Output that appears under its name in one step, when it is complete, and arrays that outgrow the memory.
+
+An output is a folder of .npy files and a meta.json, or the same in one .npz file. Both are built in a hidden folder
+beside their final place, so that a run that fails or is killed leaves nothing under the final name.
+"""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from uuid import uuid4
+
+import numpy as np
+
+from megxl.errors import InputError
+
+META = "meta.json"
+
+
+def is_archive(out: Path) -> bool:
+    """Whether an output of this name is one .npz file instead of a folder."""
+    return out.suffix.lower() == ".npz"
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Raise an `InputError` if an output must not or cannot be put at `out`."""
+    if not out.name:
+        raise InputError(f"{out} is not a name for an output: give a new folder or a file that ends in .npz.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.name}: the folder to put it in ({out.parent}) does not exist; make it first.")
+    if not out.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{out} exists already: choose another name, or allow it to be replaced (--overwrite).")
+    if is_archive(out) == out.is_dir() or (out.is_dir() and not (out / META).is_file()):
+        raise InputError(f"{out} is something else than features and will not be replaced: choose another name.")
+
+
+@contextmanager
+def staging(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden folder to fill; put it in place as `out` when the block ends well, remove it when not."""
+    check_output(out, overwrite=overwrite)
+    folder = out.with_name(f".{out.name}.{uuid4().hex[:8]}.partial")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise InputError(f"{out}: cannot write there ({error.strerror}); choose another place.") from error
+    try:
+        yield folder
+        if is_archive(out):
+            archive = folder / "archive"
+            _zip(folder, archive)
+            archive.replace(out)
+        else:
+            _swap_folder(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_space(folder: Path, n_bytes: int) -> None:
+    """Raise an `InputError` if the disk of `folder` has less than `n_bytes` to spare."""
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise InputError(
+            f"The features need {n_bytes / 1e9:.1f} GB and {folder.parent} has {free / 1e9:.1f} GB free: "
+            "write them elsewhere or pool them (--pooling sensor or time)."
+        )
+
+
+class GrowingArray:
+    """An array that is filled part by part: in memory, or in a .npy file that is mapped only while it is written to."""
+
+    def __init__(self, shape: tuple[int, ...], path: Path | None = None) -> None:
+        self.shape, self.path = shape, path
+        if path is None:
+            self._array = np.zeros(shape, np.float32)
+        else:
+            np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+
+    def write(self, index: Any, values: np.ndarray) -> None:
+        """Set `self[index]`."""
+        # mapped afresh each time: pages of a long-lived map would count as this process's memory
+        target = self._array if self.path is None else np.lib.format.open_memmap(self.path, mode="r+")
+        target[index] = values
+
+    def read(self) -> np.ndarray:
+        """Give the whole array, mapped if it lies in a file."""
+        return self._array if self.path is None else np.load(self.path, mmap_mode="r")
+
+
+def map_member(archive: Path, name: str) -> np.ndarray:
+    """Map one array of an uncompressed .npz file without reading it."""
+    with zipfile.ZipFile(archive) as source, archive.open("rb") as file:
+        info = source.getinfo(f"{name}.npy")
+        if info.compress_type != zipfile.ZIP_STORED:
+            with source.open(info) as member:
+                return np.lib.format.read_array(cast(BinaryIO, member), allow_pickle=False)
+        # a member's data follow its local header: 30 bytes, the name and an extra field
+        file.seek(info.header_offset + 26)
+        file.seek(sum(int.from_bytes(file.read(2), "little") for _ in range(2)), 1)
+        major, _ = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(file)
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+
+
+def _zip(folder: Path, archive: Path) -> None:
+    """Pack the arrays and meta.json (as an array of one string, `meta`) as numpy's own .npz, uncompressed."""
+    np.save(folder / "meta.npy", np.array((folder / META).read_text(encoding="utf-8")))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, allowZip64=True) as target:
+        for path in sorted(folder.glob("*.npy")):
+            # without a date, equal features make equal files
+            with path.open("rb") as source, target.open(zipfile.ZipInfo(path.name), "w", force_zip64=True) as member:
+                shutil.copyfileobj(source, member, 1 << 20)
+            path.unlink()
+
+
+def _swap_folder(folder: Path, out: Path) -> None:
+    """Put `folder` in the place of `out`; an older folder of that name goes only when the new one is there."""
+    if not out.exists():
+        folder.rename(out)
+        return
+    old = folder.with_suffix(".old")
+    out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old)

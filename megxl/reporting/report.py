@@ -1,0 +1,145 @@
+"""One HTML page about one embedding: notes, figures, settings; everything inside the file."""
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from megxl.errors import InputError
+from megxl.extraction import Embedding
+from megxl.reporting.figures import ALARM, plot_code_usage, plot_prepared, plot_raw, weights_line
+from megxl.reporting.maps import plot_energy
+from megxl.signals.preparation import PreparedRecording
+
+if TYPE_CHECKING:
+    import mne
+
+
+def check_report(path: Path, *, overwrite: bool) -> None:
+    """Raise an `InputError` if a report must not or cannot be written to `path`."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path.name}: a report is a web page; give it a name that ends in .html.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.name}: the folder to put it in ({path.parent}) does not exist; make it first.")
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise InputError(f"{path} exists already: choose another name, or allow it to be replaced (--overwrite).")
+
+
+def write_report(
+    path: str | Path,
+    embedding: Embedding,
+    raw: "mne.io.BaseRaw",
+    prepared: PreparedRecording,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a page with what a person would look at.
+
+    Parameters
+    ----------
+    path : str or Path
+        The page, in .html; it appears there when it is complete.
+    embedding : Embedding
+        The features.
+    raw : mne.io.BaseRaw
+        The recording as it was opened.
+    prepared : PreparedRecording
+        What the features were made from.
+    overwrite : bool
+        Whether an older page of that name may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the page cannot be put there.
+    """
+    import mne
+
+    path = Path(path)
+    check_report(path, overwrite=overwrite)
+    name = ", ".join(prepared.provenance["files"]) or "a recording in memory"
+    report = mne.Report(title=f"MEG-XL features of {name}", image_format="png", verbose="ERROR")
+    report.add_html(summary_html(embedding), "Summary", tags=())
+    for figure, title, caption in (
+        (plot_raw(raw, embedding), "The signal as recorded", None),
+        (plot_prepared(raw, prepared, embedding), "The prepared signal", None),
+        (plot_energy(embedding), "Where the features are strong", _ENERGY_CAPTION),
+        (plot_code_usage(embedding), "How the codes are used", _CODES_CAPTION),
+    ):
+        report.add_figure(figure, title, caption=caption, tags=())
+    report.add_html(details_html(embedding), "Settings and provenance", tags=())
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial.html")
+    try:
+        report.save(unfinished, open_browser=False, verbose="ERROR")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+_ENERGY_CAPTION = "Squared norm of each sensor's features, mean over tokens, seen from above, nose up."
+_CODES_CAPTION = (
+    "A healthy codec spreads its codes: few codes doing all the work mean flat, broken or unusually scaled signals."
+)
+
+
+def summary_html(embedding: Embedding) -> str:
+    """What came out, in a small table, and what to know about it, the warning first and red."""
+    warning = (
+        ""
+        if embedding.warning is None
+        else (
+            f'<p style="background:{ALARM};color:white;font-weight:bold;padding:.6em 1em;border-radius:.3em">'
+            f"{escape(embedding.warning)}</p>"
+        )
+    )
+    notes = [note for note in embedding.notes if note != embedding.warning]
+    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f"{warning}{_table(_overview(embedding))}" + (f"<h4>Notes</h4><ul>{listed}</ul>" if notes else "")
+
+
+def details_html(embedding: Embedding) -> str:
+    """All settings and where everything came from."""
+    parts = {"Settings": embedding.settings} | {
+        role.capitalize(): entries for role, entries in embedding.provenance.items()
+    }
+    return "".join(f"<h4>{escape(title)}</h4>{_table(_flat(entries))}" for title, entries in parts.items())
+
+
+def _overview(embedding: Embedding) -> Iterable[tuple[str, Any]]:
+    recording, settings = embedding.provenance["recording"], embedding.settings
+    n_bad, last = int(embedding.bad.sum()), embedding.windows[-1]
+    yield "recording", f"{recording['format']}, {recording['duration_s']:.1f} s at {recording['sfreq_hz']:g} Hz"
+    yield "sensors", f"{len(embedding.sensors)}" + (f", {n_bad} of them bad and left out" if n_bad else "")
+    yield (
+        "tokens",
+        f"{len(embedding.times_s)} a sensor, one every {settings['samples_per_token'] / settings['sfreq_hz']:g} s",
+    )
+    yield (
+        "windows",
+        f"{len(embedding.windows)} of {settings['window_s']:g} s" + ("" if last.complete else ", the last one shorter"),
+    )
+    yield (
+        "features",
+        f"{' x '.join(map(str, embedding.features.shape))}, layer {settings['layer']}, pooling: {settings['pooling']}",
+    )
+    yield "weights", weights_line(embedding)
+
+
+def _flat(entries: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in entries.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key} · ")
+        else:
+            value = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            yield f"{prefix}{key}", f"{value:g}" if isinstance(value, float) else value
+
+
+def _table(rows: Iterable[tuple[str, Any]]) -> str:
+    lines = "".join(
+        f'<tr><th scope="row" style="white-space:nowrap;font-weight:500">{escape(key)}</th>'
+        f"<td>{escape('-' if value in (None, '') else str(value))}</td></tr>"
+        for key, value in rows
+    )
+    return f'<table class="table table-sm table-hover" style="width:auto">{lines}</table>'

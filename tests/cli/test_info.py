@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import pytest
+
+from megxl.checkpoints.checkpoint import sha256_of
+from megxl.cli import main
+from megxl.extraction import embed_recording
+from tests.small import electrodes, short_recording, small_model
+
+
+def facts(capsys, path) -> dict:
+    capsys.readouterr()  # what was printed before
+    assert main(["info", str(path), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def said(capsys, path) -> str:
+    assert main(["info", str(path)]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_recording(tmp_path, capsys):
+    path = tmp_path / "some_raw.fif"
+    short_recording(6.0, bads=2).save(path, verbose="ERROR")
+    known = facts(capsys, path)
+    assert known["what"] == "a recording" and known["channels"] == {"grad": 10, "mag": 5}
+    assert known["duration_s"] == pytest.approx(6.0) and known["sfreq_hz"] == 250 and len(known["bads"]) == 2
+    sensors, windows, tokens = known["embed"].split("; ")
+    assert sensors == "would take 15 MEG sensors (2 of them bad: masked)"
+    assert (windows, tokens) == ("windows of 150 s: 1, the last one shorter", "tokens a sensor: 25")
+    text = said(capsys, path)
+    assert text.startswith("some_raw.fif: a recording\n") and "grad 10, mag 5" in text
+
+
+def test_what_embed_would_do_is_what_it_does(tmp_path, capsys):
+    path = tmp_path / "some_raw.fif"
+    short_recording(7.0).save(path, verbose="ERROR")
+    embedding = embed_recording(small_model(), path)
+    assert facts(capsys, path)["embed"].endswith(f"tokens a sensor: {len(embedding.times_s)}")
+
+
+def test_a_recording_that_embed_would_refuse(tmp_path, capsys):
+    path = tmp_path / "eeg_raw.fif"
+    electrodes(4).set_montage(None).save(path, verbose="ERROR")
+    assert facts(capsys, path)["embed"].startswith("would refuse: 4 of 4 electrodes have no position")
+
+
+def test_a_checkpoint(tmp_path, capsys):
+    folder = small_model().save_pretrained(tmp_path / "model")
+    known = facts(capsys, folder)
+    assert known["what"] == "a MEG-XL model" and known["config"]["width"] == 64
+    assert known["sha256"] == sha256_of(folder / "model.safetensors")
+    assert known["warning"].startswith("RANDOM WEIGHTS") and "!! RANDOM WEIGHTS" in said(capsys, folder)
+
+
+def test_a_released_checkpoint(shared, capsys):
+    path = shared / "golden" / "megxl_small.ckpt"
+    known = facts(capsys, path)
+    assert known["sha256"] == sha256_of(path) and known["steps"] == 1 and known["keys"]["matched"] > 200
+    assert known["warning"].startswith("UNTRAINED WEIGHTS")
+
+
+@pytest.mark.parametrize("name", ["features", "features.npz"])
+def test_an_embedding(tmp_path, capsys, name):
+    embedding = embed_recording(small_model(), short_recording(bads=1), pooling="sensor", out=tmp_path / name)
+    known = facts(capsys, tmp_path / name)
+    assert known["shape"] == [1, 15, 64] and known["settings"] == embedding.settings
+    assert known["bad_sensors"] == [embedding.sensors.names[0]]
+    assert known["warning"] == embedding.warning
+    text = said(capsys, tmp_path / name)
+    assert f"!! {embedding.warning}" in text and "1 x 15 x 64" in text
+
+
+def test_maxshield_is_told(shared, capsys):
+    path = shared / "realdata/meg_neuromag306/141027_cropped_90Hz_raw.fif"
+    known = facts(capsys, path)
+    assert known["embed"].endswith("only with --allow-maxshield") == known["maxshield"]
+
+
+def test_a_damaged_embedding_is_refused(tmp_path, capsys):
+    np.savez(tmp_path / "features.npz", features=np.zeros(3))
+    assert main(["info", str(tmp_path / "features.npz")]) == 2
+    assert "does not hold features" in capsys.readouterr().err

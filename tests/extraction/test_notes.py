@@ -1,0 +1,38 @@
+import pytest
+
+from megxl.extraction import embed_recording, weights_warning
+from tests.small import TRAINED, short_recording, small_model
+
+
+@pytest.mark.parametrize(
+    ("provenance", "beginning"),
+    [
+        ({"weights": "random"}, "RANDOM WEIGHTS"),
+        ({"weights": "loaded", "untrained": True, "source": {"weights": "random"}}, "RANDOM WEIGHTS"),
+        ({"weights": "loaded", "untrained": True}, "UNTRAINED WEIGHTS"),
+        ({"weights": "loaded", "steps": 1}, "UNTRAINED WEIGHTS"),
+    ],
+)
+def test_weights_that_mean_nothing_are_called_so(provenance, beginning):
+    assert weights_warning(provenance, TRAINED).startswith(beginning)
+    assert weights_warning(TRAINED, provenance).startswith(beginning)  # the codec's count as well
+    assert weights_warning(TRAINED, TRAINED) is None
+
+
+def test_a_random_model_is_marked_in_what_it_makes():
+    embedding = embed_recording(small_model(), short_recording())
+    assert embedding.warning.startswith("RANDOM WEIGHTS")
+    assert embedding.meta()["warning"] == embedding.notes[0] == embedding.warning
+
+
+def test_a_trained_model_is_not():
+    model = small_model()
+    model.provenance = model.tokenizer.provenance = TRAINED
+    embedding = embed_recording(model, short_recording())
+    assert embedding.warning is None and not any("WEIGHTS" in note for note in embedding.notes)
+
+
+def test_windows_of_another_length_than_in_training_are_noted():
+    model, raw = small_model(), short_recording()
+    assert any("trained with 150 s" in note for note in embed_recording(model, raw, window_s=4.8).notes)
+    assert not any("trained with 150 s" in note for note in embed_recording(model, raw).notes)

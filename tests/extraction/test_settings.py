@@ -1,0 +1,37 @@
+import pytest
+
+from megxl.errors import InputError
+from megxl.extraction import ExtractionSettings
+
+
+@pytest.mark.parametrize(("window_s", "samples"), [(0.24, 12), (2.4, 120), (150, 7500), (0.72, 36)])
+def test_a_window_is_a_whole_number_of_tokens(window_s, samples):
+    assert ExtractionSettings(window_s=window_s).window_samples(50.0, 12) == samples
+
+
+@pytest.mark.parametrize("window_s", [0, -150, 0.1, 0.23, 0.25, 150.1, float("nan"), float("inf")])
+def test_any_other_window_is_refused(window_s):
+    with pytest.raises(InputError, match="multiple of one token"):
+        ExtractionSettings(window_s=window_s).window_samples(50.0, 12)
+
+
+def test_the_refusal_names_the_nearest_window_that_would_do():
+    with pytest.raises(InputError, match=r"nearest that is: 1\.92 s"):
+        ExtractionSettings(window_s=2.0).window_samples(50.0, 12)
+
+
+@pytest.mark.parametrize(("layer", "index"), [(-1, 8), (0, 0), (8, 8)])
+def test_layers_are_counted_from_the_embedding(layer, index):
+    assert ExtractionSettings(layer=layer).layer_index(8) == index
+
+
+@pytest.mark.parametrize("layer", [-2, 9])
+def test_a_layer_that_is_not_there_is_refused(layer):
+    with pytest.raises(InputError, match=f"no layer {layer}.*8 layers"):
+        ExtractionSettings(layer=layer).layer_index(8)
+
+
+@pytest.mark.parametrize("name", ["channels", "bads", "pooling", "dtype"])
+def test_unknown_choices_are_refused_by_name(name):
+    with pytest.raises(InputError, match=f"{name}='none of these'"):
+        ExtractionSettings(**{name: "none of these"})
