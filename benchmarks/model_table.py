@@ -37,7 +37,20 @@ CPU = [
     ("tokenize", "float32", False, None, "off", 1),
     ("forward", "float32", False, None, "off", 1),
 ]
-COLUMNS = "stage dtype compiled attention recompute batch median_s windows/s TFLOP/s of_GEMM MFU peak_GB".split()
+COLUMNS = [
+    "stage",
+    "dtype",
+    "compiled",
+    "attention",
+    "recompute",
+    "batch",
+    "median_s",
+    "windows/s",
+    "TFLOP/s",
+    "of_GEMM",
+    "MFU",
+    "peak_GB",
+]
 
 
 def measure(setting: tuple, device: str, repeats: int, timeout_s: float) -> dict | str:
