@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from megxl.extraction import embed_recording
-    from megxl.model.config import MEGXLConfig
     from megxl.model.megxl import MEGXL
     from megxl.signals.sensors import SensorArray
-    from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+    from megxl.sizes import MEGXLConfig
+    from megxl.tokenizer.biocodec import BioCodec
+from megxl.sizes import BioCodecConfig
 
 __version__ = "0.1.0"
 __all__ = ["MEGXL", "BioCodec", "BioCodecConfig", "MEGXLConfig", "SensorArray", "embed_recording"]
@@ -21,9 +22,9 @@ __all__ = ["MEGXL", "BioCodec", "BioCodecConfig", "MEGXLConfig", "SensorArray", 
 # imported on first use, so that `import megxl` stays under a second
 _HOMES = {
     "MEGXL": "megxl.model.megxl",
-    "MEGXLConfig": "megxl.model.config",
+    "MEGXLConfig": "megxl.sizes",
     "BioCodec": "megxl.tokenizer.biocodec",
-    "BioCodecConfig": "megxl.tokenizer.biocodec",
+    "BioCodecConfig": "megxl.sizes",
     "SensorArray": "megxl.signals.sensors",
     "embed_recording": "megxl.extraction",
 }

@@ -8,8 +8,8 @@ import mne
 import numpy as np
 
 from megxl.cli.simulated import make_recording
-from megxl.model.config import MEGXLConfig
 from megxl.model.megxl import MEGXL
+from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 
 TINY = MEGXLConfig(width=64, layers=2, heads=4, fourier_width=50)

@@ -9,10 +9,10 @@ from brainstorm._released import Released
 from brainstorm.neuro_tokenizers.biocodec.model import BioCodecModel
 from megxl.checkpoints.sizes import HYPER_PARAMETERS, TRAINING_PARAMETERS
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
 from megxl.model.embedding import SensorTensors
 from megxl.model.masking import draw_mask, plan_mask
 from megxl.model.megxl import MEGXL
+from megxl.sizes import MEGXLConfig
 
 
 class CrissCrossTransformerModule(Released):

@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     from megxl.cli.tables import print_table
     from megxl.errors import InputError
     from megxl.extraction import ExtractionSettings, embed_prepared, prepare_recording
-    from megxl.model.config import PRESETS
     from megxl.model.megxl import MEGXL
     from megxl.reporting.report import write_report
     from megxl.signals.reading import open_recording
+    from megxl.sizes import PRESETS
     from megxl.tokenizer.biocodec import BioCodec
 
     if not 1 <= args.seconds <= 3600:

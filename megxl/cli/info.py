@@ -117,9 +117,9 @@ def _prospect(raw: Any, known: dict[str, Any]) -> str:
     """What `megxl embed` would do with a recording, in a sentence."""
     from megxl.errors import InputError
     from megxl.extraction import ExtractionSettings, cut_windows
-    from megxl.model.config import MEGXLConfig
     from megxl.signals.reading import choose_channels
     from megxl.signals.sensors import ELECTRODE, SensorArray
+    from megxl.sizes import MEGXLConfig
 
     config, settings = MEGXLConfig(), ExtractionSettings()
     try:

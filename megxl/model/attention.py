@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROTARY_BASE = 10_000.0
+from megxl.sizes import ROTARY_BASE
 
 
 class RotaryTable:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from megxl.errors import InputError
-from megxl.model.config import PRESETS, MEGXLConfig
 from megxl.model.embedding import SensorTensors
 from megxl.model.execution import Recompute, attention_backend, compile_layers, recompute_activations
 from megxl.model.flops import Workload, forward_flops, tokenize_flops, training_flops
 from megxl.model.masking import BLOCK_S, draw_mask, plan_mask
 from megxl.model.megxl import MEGXL
+from megxl.sizes import PRESETS, MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 
 Stage = Literal["tokenize", "forward", "train"]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from megxl.model.attention import RotaryTable, SelfAttention
-from megxl.model.config import MEGXLConfig
+from megxl.sizes import MEGXLConfig
 
 FEEDFORWARD_RATIO = 4
 ROWS_AT_ONCE = {"cpu": 2_500}

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
 from megxl.signals.sensors import SensorArray
+from megxl.sizes import MEGXLConfig
 
 POSITION_SPREAD, ORIENTATION_SPREAD = 1.8, 1.0
 """Standard deviations of the random Fourier frequencies."""

@@ -5,9 +5,8 @@ Only matrix products, convolutions and attention count; norms, SELU and rotation
 
 from dataclasses import dataclass
 
-from megxl.model.config import MEGXLConfig
 from megxl.model.criss_cross import FEEDFORWARD_RATIO
-from megxl.tokenizer.biocodec import BioCodecConfig
+from megxl.sizes import BioCodecConfig, MEGXLConfig
 from megxl.tokenizer.seanet import frames
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
+from megxl.sizes import MEGXLConfig
 
 BLOCK_S = 3.0
 """Length of the blocks among which runs are drawn; fixed, whatever the length of a run."""

@@ -16,11 +16,11 @@ from megxl.checkpoints.files import Checkpoint, read_checkpoint
 from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
 from megxl.model.attention import RotaryTable, SelfAttention
-from megxl.model.config import MEGXLConfig
 from megxl.model.criss_cross import CrissCrossLayer
 from megxl.model.embedding import SensorTensors, TokenEmbedding, as_sensor_tensors
 from megxl.signals.sensors import SensorArray
-from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+from megxl.sizes import BioCodecConfig, MEGXLConfig
+from megxl.tokenizer.biocodec import BioCodec
 
 if TYPE_CHECKING:
     import mne

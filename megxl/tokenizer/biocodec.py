@@ -3,10 +3,9 @@
 Letters: B batch, C sensors, N rows (one sensor each), T samples or tokens, Q levels, D width.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,50 +16,13 @@ from torch.nn.utils import parametrize
 from megxl.checkpoints.files import Checkpoint, read_checkpoint
 from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
+from megxl.sizes import BioCodecConfig
 from megxl.tokenizer.quantizer import ResidualQuantizer
 from megxl.tokenizer.seanet import Decoder, Encoder, frames
 
 SAMPLES_AT_ONCE = {"cpu": 60_000}
 MANY_SAMPLES_AT_ONCE = 2_400_000
 """Samples that `tokenize` holds in the codec at a time: what stays in a processor's cache, or what fills a GPU."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BioCodecConfig:
-    """Sizes of a codec; the defaults are those of the published one (3,152,770 parameters)."""
-
-    filters: int = 32
-    """Width of the first convolution; it doubles at every stride."""
-    strides: tuple[int, ...] = (2, 2, 3)
-    """Down-sampling of the encoder's stages; their product is the samples in a token."""
-    blocks: int = 2
-    """Residual blocks a stage."""
-    kernel: int = 3
-    """Samples in a kernel, strided convolutions aside."""
-    lstm_layers: int = 2
-    """Layers of the recurrent middle."""
-    width: int = 128
-    """Width of the encoder's output."""
-    levels: int = 6
-    """Levels of the residual quantizer."""
-    codes: int = 256
-    """Codes in each level's code book."""
-    code_width: int = 16
-    """Width of a code vector."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible sizes by name."""
-        object.__setattr__(self, "strides", tuple(self.strides))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            values = value if isinstance(value, tuple) else (value,)
-            if not values or any(not isinstance(v, int) or v < 1 for v in values):
-                raise InputError(f"BioCodecConfig: {field.name} must be made of whole numbers from 1, not {value!r}.")
-
-    @property
-    def samples_per_token(self) -> int:
-        """Samples of signal in one token (12)."""
-        return math.prod(self.strides)
 
 
 class CodecOutput(NamedTuple):

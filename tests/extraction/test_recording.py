@@ -4,10 +4,10 @@ import torch
 
 from megxl.errors import InputError
 from megxl.extraction import embed_prepared, embed_recording, load_embedding
-from megxl.model.config import MEGXLConfig
 from megxl.model.megxl import MEGXL
 from megxl.signals.normalization import scale_blocks
 from megxl.signals.preparation import prepare
+from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 from tests.small import electrodes, short_recording, small_model
 

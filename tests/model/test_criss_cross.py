@@ -6,8 +6,8 @@ import torch
 
 from megxl.model import criss_cross
 from megxl.model.attention import RotaryTable
-from megxl.model.config import MEGXLConfig
 from megxl.model.criss_cross import CrissCrossLayer, RMSNorm
+from megxl.sizes import MEGXLConfig
 from tests.model.test_attention import attention_by_loops
 
 CONFIG = MEGXLConfig(width=32, layers=1, heads=4, fourier_width=10)

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
 from megxl.model.embedding import (
     FourierProjection,
     SensorTensors,
@@ -14,6 +13,7 @@ from megxl.model.embedding import (
     batch_sensors,
 )
 from megxl.signals.sensors import ELECTRODE, SensorArray
+from megxl.sizes import MEGXLConfig
 
 CONFIG = MEGXLConfig(width=32, layers=1, heads=4, fourier_width=10, codes=16, code_width=4, levels=3)
 

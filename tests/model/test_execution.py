@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
 from megxl.model.execution import attention_backend, compile_layers, recompute_activations
 from megxl.model.megxl import MEGXL
+from megxl.sizes import MEGXLConfig
 from tests.model.test_embedding import array
 
 CONFIG = MEGXLConfig(width=32, layers=2, heads=4, fourier_width=10, codes=16, code_width=4, levels=3, dropout=0.2)

@@ -5,10 +5,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from megxl.model.config import MEGXLConfig
 from megxl.model.flops import Workload, forward_flops, head_flops, tokenize_flops, training_flops
 from megxl.model.megxl import MEGXL
-from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+from megxl.sizes import BioCodecConfig, MEGXLConfig
+from megxl.tokenizer.biocodec import BioCodec
 from tests.model.test_embedding import array
 
 CONFIG = MEGXLConfig(width=32, layers=2, heads=4, fourier_width=10, codes=16, code_width=4, levels=3)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megxl.errors import InputError
-from megxl.model.config import MEGXLConfig
 from megxl.model.masking import draw_mask, plan_mask
+from megxl.sizes import MEGXLConfig
 
 
 def generators(*seeds: int) -> list[torch.Generator]:

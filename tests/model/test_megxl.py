@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from megxl.checkpoints.names import model_rows
 from megxl.errors import InputError
-from megxl.model.config import PRESETS, MEGXLConfig
 from megxl.model.embedding import SensorTensors, batch_sensors
 from megxl.model.megxl import MEGXL
-from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+from megxl.sizes import PRESETS, BioCodecConfig, MEGXLConfig
+from megxl.tokenizer.biocodec import BioCodec
 from tests.model.test_embedding import array
 
 SMALL = MEGXLConfig(width=32, layers=2, heads=4, fourier_width=10, codes=16, code_width=4, levels=3, masked_blocks=2)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from megxl.errors import InputError
-from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig, full_precision, rms_scale
+from megxl.sizes import BioCodecConfig
+from megxl.tokenizer.biocodec import BioCodec, full_precision, rms_scale
 from tests.golden import assert_codes_match
 
 SMALL = BioCodecConfig(filters=4, width=8, levels=2, codes=16, code_width=4)

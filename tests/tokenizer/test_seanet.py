@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.utils import parametrize
 
-from megxl.tokenizer.biocodec import BioCodec, BioCodecConfig
+from megxl.sizes import BioCodecConfig
+from megxl.tokenizer.biocodec import BioCodec
 from megxl.tokenizer.seanet import CausalConv1d, CausalConvTranspose1d, Recurrence, frames, pad_reflect
 
 SMALL = BioCodecConfig(filters=4, width=8, levels=2, codes=16, code_width=4)
