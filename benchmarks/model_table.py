@@ -80,7 +80,7 @@ def as_line(setting: tuple, result: dict | str) -> str:
         return f"{start} {result} | | | | | |"
     mfu = "-" if result["mfu"] is None else f"{result['mfu']:.1%}"
     return (
-        f"{start} {result['seconds']:.3f} | {result['samples_per_s']:.3f} | {result['tflops']:.2f} | "
+        f"{start} {result['median_s']:.3f} | {result['windows_per_s']:.3f} | {result['tflops']:.2f} | "
         f"{result['share_of_gemm']:.1%} | {mfu} | {result['peak_memory_gb']:.2f} |"
     )
 

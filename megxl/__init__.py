@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from megxl.extraction import embed_recording
+    from megxl.extraction import embed_recording, load_embedding
     from megxl.model.megxl import MEGXL
     from megxl.signals.sensors import SensorArray
     from megxl.sizes import MEGXLConfig
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 from megxl.sizes import BioCodecConfig
 
 __version__ = "0.1.0"
-__all__ = ["MEGXL", "BioCodec", "BioCodecConfig", "MEGXLConfig", "SensorArray", "embed_recording"]
+__all__ = ["MEGXL", "BioCodec", "BioCodecConfig", "MEGXLConfig", "SensorArray", "embed_recording", "load_embedding"]
 
 # imported on first use, so that `import megxl` stays under a second
 _HOMES = {
@@ -27,6 +27,7 @@ _HOMES = {
     "BioCodecConfig": "megxl.sizes",
     "SensorArray": "megxl.signals.sensors",
     "embed_recording": "megxl.extraction",
+    "load_embedding": "megxl.extraction",
 }
 
 

@@ -44,7 +44,7 @@ class Setting:
     size: str = "med"
     """One of the presets."""
     sensors: int = 306
-    seconds: float = 150.0
+    window_s: float = 150.0
     batch: int = 1
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -59,13 +59,13 @@ class Setting:
             raise InputError(f"size must be one of {', '.join(PRESETS)}, not {self.size!r}.")
         if self.stage not in get_args(Stage):
             raise InputError(f"stage must be one of {', '.join(get_args(Stage))}, not {self.stage!r}.")
-        if self.sensors < 1 or self.batch < 1 or self.seconds <= 0:
-            raise InputError("sensors, batch and seconds must be above 0.")
+        if self.sensors < 1 or self.batch < 1 or not 0 < self.window_s < float("inf"):
+            raise InputError("sensors, batch and the window's seconds must be above 0.")
 
     @property
     def work(self) -> Workload:
         """What is processed at once."""
-        samples = round(self.seconds * PRESETS[self.size].sfreq_hz)
+        samples = round(self.window_s * PRESETS[self.size].sfreq_hz)
         return Workload(batch=self.batch, sensors=self.sensors, samples=samples)
 
 
@@ -74,9 +74,9 @@ class Measurement:
     """What came out."""
 
     setting: Setting
-    seconds: float
+    median_s: float
     """Median of the counted runs."""
-    spread: tuple[float, float]
+    spread_s: tuple[float, float]
     """Fastest and slowest run."""
     tflop: float
     """Operations of one run by closed form, recomputing not counted."""
@@ -90,12 +90,12 @@ class Measurement:
     @property
     def tflops(self) -> float:
         """Operations a second, in 10^12."""
-        return self.tflop / self.seconds
+        return self.tflop / self.median_s
 
     @property
-    def samples_per_s(self) -> float:
+    def windows_per_s(self) -> float:
         """Windows a second."""
-        return self.setting.batch / self.seconds
+        return self.setting.batch / self.median_s
 
     @property
     def mfu(self) -> float | None:
@@ -109,7 +109,7 @@ class Measurement:
         figures = asdict(self)
         del figures["setting"]
         derived = {
-            "samples_per_s": self.samples_per_s,
+            "windows_per_s": self.windows_per_s,
             "tflops": self.tflops,
             "share_of_gemm": self.tflops / self.gemm_tflops,
             "mfu": self.mfu,
@@ -144,8 +144,8 @@ def measure(setting: Setting, *, repeats: int = 5, warmup: int = 2) -> Measureme
     gemm = max(gemm, _gemm_rate(device, getattr(torch, setting.dtype)))
     return Measurement(
         setting=setting,
-        seconds=statistics.median(times),
-        spread=(min(times), max(times)),
+        median_s=statistics.median(times),
+        spread_s=(min(times), max(times)),
         tflop=operations / 1e12,
         gemm_tflops=gemm / 1e12,
         peak_memory_gb=_peak_memory(device) / 1e9,

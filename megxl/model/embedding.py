@@ -4,16 +4,12 @@ Letters: B batch, C sensors, T tokens, Q levels, V codes, K width of a code vect
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from megxl.errors import InputError
-from megxl.signals.sensors import SensorArray
 from megxl.sizes import MEGXLConfig
 
 POSITION_SPREAD, ORIENTATION_SPREAD = 1.8, 1.0
@@ -33,39 +29,6 @@ class SensorTensors(NamedTuple):
     def to(self, device: torch.device | str) -> "SensorTensors":
         """Move to a device."""
         return SensorTensors(*(part.to(device, non_blocking=True) for part in self))
-
-
-def batch_sensors(arrays: Sequence[SensorArray]) -> tuple[SensorTensors, Tensor | None]:
-    """Stack sensor arrays, shorter ones padded with zeros at their end.
-
-    Parameters
-    ----------
-    arrays : sequence of SensorArray
-        One an item.
-
-    Returns
-    -------
-    sensors : SensorTensors
-    sensor_mask_BC : Tensor of bool, or None
-        True where a sensor is real; None where nothing is padded.
-    """
-    most = max(len(array) for array in arrays)
-
-    def pad(parts: list[np.ndarray], dtype: torch.dtype) -> Tensor:
-        stacked = torch.zeros((len(parts), most, *parts[0].shape[1:]), dtype=dtype)
-        for row, part in zip(stacked, parts, strict=True):
-            row[: len(part)] = torch.as_tensor(np.array(part)).to(dtype)
-        return stacked
-
-    sensors = SensorTensors(
-        pad([array.normalized_positions() for array in arrays], torch.float32),
-        pad([array.orientations_C3 for array in arrays], torch.float32),
-        pad([array.kinds_C for array in arrays], torch.int64),
-    )
-    if all(len(array) == most for array in arrays):
-        return sensors, None
-    lengths = torch.tensor([len(array) for array in arrays])
-    return sensors, torch.arange(most) < lengths[:, None]
 
 
 class FourierProjection(nn.Module):
@@ -114,9 +77,8 @@ class TokenEmbedding(nn.Module):
 
     def code_vectors(self, codes_BCTQ: Tensor) -> Tensor:
         """Vectors of a token's codes, side by side (B, C, T, Q * K)."""
-        levels, codes, _ = self.code_books.shape
-        offsets_Q = torch.arange(levels, device=codes_BCTQ.device) * codes
-        return F.embedding(codes_BCTQ + offsets_Q, self.code_books.flatten(0, 1)).flatten(-2)
+        levels = zip(codes_BCTQ.int().unbind(-1), self.code_books, strict=True)
+        return torch.cat([F.embedding(codes_BCT, book_VK) for codes_BCT, book_VK in levels], -1)
 
     def sensor_vectors(self, sensors: SensorTensors) -> Tensor:
         """What is the same for all tokens of a sensor (B, C, D)."""
@@ -128,16 +90,3 @@ class TokenEmbedding(nn.Module):
         # bfloat16 would move a sensor by millimetres
         with torch.autocast(kinds_BCD.device.type, enabled=False):
             return self.position(sensors.positions_BC3) + self.orientation(sensors.orientations_BC3) + kinds_BCD
-
-
-def as_sensor_tensors(
-    sensors: "SensorTensors | SensorArray | Sequence[SensorArray]", batch: int, device: torch.device
-) -> tuple[SensorTensors, Tensor | None]:
-    """Accept what people have at hand: tensors as they are, one array for the whole batch, or one an item."""
-    if isinstance(sensors, SensorTensors):
-        return sensors.to(device), None
-    arrays = [sensors] * batch if isinstance(sensors, SensorArray) else list(sensors)
-    if len(arrays) != batch:
-        raise InputError(f"{len(arrays)} sensor arrays were given for a batch of {batch}; give one, or one an item.")
-    tensors, mask_BC = batch_sensors(arrays)
-    return tensors.to(device), None if mask_BC is None else mask_BC.to(device)

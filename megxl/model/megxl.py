@@ -17,10 +17,10 @@ from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
 from megxl.model.attention import RotaryTable, SelfAttention
 from megxl.model.criss_cross import CrissCrossLayer
-from megxl.model.embedding import SensorTensors, TokenEmbedding, as_sensor_tensors
-from megxl.signals.sensors import SensorArray
+from megxl.model.embedding import TokenEmbedding
+from megxl.model.inputs import Sensors, check_codes, prepare_mask, prepare_sensors
 from megxl.sizes import BioCodecConfig, MEGXLConfig
-from megxl.tokenizer.biocodec import BioCodec
+from megxl.tokenizer.biocodec import FOLDED, BioCodec
 
 if TYPE_CHECKING:
     import mne
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Compat = Literal["default", "reference", "reference-dropout"]
 """`reference`: padded and bad sensors attend and are attended to, as in the published code. `reference-dropout`: and
 attention dropout stays on in evaluation, as it did there."""
-
-Sensors = SensorTensors | SensorArray | Sequence[SensorArray]
 
 
 class MaskedPrediction(NamedTuple):
@@ -44,7 +42,7 @@ class MaskedPrediction(NamedTuple):
     loss_Q: Tensor
     accuracy_Q: Tensor
     tokens: Tensor
-    """Hidden tokens of real sensors that were counted."""
+    """Hidden tokens of real sensors that were counted; where there are none, loss and accuracy are 0."""
 
 
 class MEGXL(nn.Module, Pretrained):
@@ -130,7 +128,8 @@ class MEGXL(nn.Module, Pretrained):
             True where a token is hidden. Best on the CPU, where finding its places stalls no device.
         """
         features_BCTD, codes_BCTQ, real_BC = self._features(codes_BCTQ, sensors, sensor_mask_BC, mask, -1)
-        rows_R = hidden_rows(mask, codes_BCTQ.shape[1]).to(features_BCTD.device, non_blocking=True)
+        hidden_R = prepare_mask(mask, codes_BCTQ.shape).reshape(-1).nonzero().squeeze(-1)
+        rows_R = hidden_R.to(features_BCTD.device, non_blocking=True)
         if rows_R.numel() == 0:
             raise InputError("The mask hides no token; masked prediction needs at least one.")
         logits_RQV = self.head(features_BCTD.flatten(0, 2)[rows_R]).unflatten(-1, (self.config.levels, -1))
@@ -144,7 +143,7 @@ class MEGXL(nn.Module, Pretrained):
             # weights rather than a selection, whose size a device would have to report first
             weight_R1 = real_BC.flatten()[rows_R // codes_BCTQ.shape[2]].to(losses_RQ.dtype)[:, None]
             count = weight_R1.sum()
-            loss_Q, accuracy_Q = ((part * weight_R1).sum(0) / count for part in (losses_RQ, hits_RQ))
+            loss_Q, accuracy_Q = ((part * weight_R1).sum(0) / count.clamp(min=1) for part in (losses_RQ, hits_RQ))
         return MaskedPrediction(loss_Q.mean(), accuracy_Q.mean(), loss_Q, accuracy_Q, count)
 
     def logits(self, features_BCTD: Tensor) -> Tensor:
@@ -152,16 +151,12 @@ class MEGXL(nn.Module, Pretrained):
         return self.head(features_BCTD).unflatten(-1, (self.config.levels, self.config.codes))
 
     def codes(self, inputs: Tensor) -> Tensor:
-        """Codes (B, C, T, Q) of a signal (B, C, samples); codes are checked and passed on."""
+        """Codes (B, C, T, Q) of a signal (B, C, samples); codes are passed on once their shape and range are seen."""
         if inputs.is_floating_point():
             if self.tokenizer is None:
                 raise InputError("This model has no tokenizer; give it codes, or load it with tokenizer=PATH.")
             return self.tokenizer.tokenize(inputs)
-        if inputs.dim() != 4 or inputs.shape[-1] != self.config.levels:
-            raise InputError(
-                f"Codes have the shape (B, C, T, {self.config.levels}), not {tuple(inputs.shape)}. "
-                "(A signal would be floating point.)"
-            )
+        check_codes(inputs, self.config)
         return inputs
 
     def _features(
@@ -169,25 +164,20 @@ class MEGXL(nn.Module, Pretrained):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Features, codes, and which sensors are real (None: all)."""
         codes_BCTQ = self.codes(inputs)
-        batch, count, tokens, _ = codes_BCTQ.shape
         depth = self._depth(layer)
-        tensors, padding_BC = as_sensor_tensors(sensors, batch, codes_BCTQ.device)
-        if tensors.kinds_BC.shape != (batch, count):
-            raise InputError(
-                f"The input has {count} sensors in {batch} items, their description {tuple(tensors.kinds_BC.shape)}."
-            )
-        if sensor_mask_BC is not None:
-            sensor_mask_BC = sensor_mask_BC.bool()
-            padding_BC = sensor_mask_BC if padding_BC is None else padding_BC & sensor_mask_BC
+        tensors, real_BC = prepare_sensors(sensors, sensor_mask_BC, codes_BCTQ.shape, codes_BCTQ.device)
+        mask_BCT = None
         if mask is not None:
-            mask = mask.to(codes_BCTQ.device, non_blocking=True)
-            mask = (mask[:, None] if mask.dim() == 2 else mask).expand(batch, count, tokens)
-        x_BCTD = self.embedding(codes_BCTQ, tensors, mask)
-        attending_BC = padding_BC if self.compat == "default" else None
-        rotary = RotaryTable(tokens, self.config.width // 2, x_BCTD.device)
+            mask_BCT = prepare_mask(mask, codes_BCTQ.shape).to(codes_BCTQ.device, non_blocking=True)
+            if real_BC is not None:
+                # as published: padding is never hidden, which matters where it attends
+                mask_BCT = mask_BCT & real_BC[..., None]
+        x_BCTD = self.embedding(codes_BCTQ, tensors, mask_BCT)
+        attending_BC = real_BC if self.compat == "default" else None
+        rotary = RotaryTable(codes_BCTQ.shape[2], self.config.width // 2, x_BCTD.device)
         for step in self.layers[:depth]:
             x_BCTD = step(x_BCTD, rotary, attending_BC)
-        return x_BCTD, codes_BCTQ, padding_BC
+        return x_BCTD, codes_BCTQ, real_BC
 
     def _depth(self, layer: int) -> int:
         if not -1 <= layer <= len(self.layers):
@@ -267,17 +257,13 @@ class MEGXL(nn.Module, Pretrained):
     def to_checkpoint(self) -> Checkpoint:
         """Config, tensors and provenance, the tokenizer's among them, ready to be written in either format."""
         config = asdict(self.config)
+        if self.tokenizer is not None and self.tokenizer.folded:
+            raise InputError(FOLDED)
         if self.tokenizer is not None:
             config["tokenizer"] = asdict(self.tokenizer.config)
         return Checkpoint(
             kind="megxl", config=config, tensors=self.state_dict(), training=self.recipe, provenance=self.provenance
         )
-
-
-def hidden_rows(mask: Tensor, sensors: int) -> Tensor:
-    """Places of hidden tokens in the flattened (B, C, T) of a mask (B, T) for all sensors, or (B, C, T)."""
-    mask_BCT = mask[:, None].expand(-1, sensors, -1) if mask.dim() == 2 else mask
-    return mask_BCT.reshape(-1).nonzero().squeeze(-1)
 
 
 def _fitting(tokenizer: BioCodec, config: MEGXLConfig) -> BioCodec:
@@ -293,6 +279,8 @@ def _fitting(tokenizer: BioCodec, config: MEGXLConfig) -> BioCodec:
 
 def _same_codes(own: BioCodec, given: BioCodec) -> None:
     """Refuse a codec that would encode otherwise than the one in the checkpoint."""
+    if given.folded:
+        raise InputError("The tokenizer was folded and cannot be compared with the checkpoint's; give it unfolded.")
     statistics = ("counts", "sums", "initialised")
     theirs = given.state_dict()
     for name, tensor in own.state_dict().items():

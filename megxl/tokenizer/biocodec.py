@@ -3,8 +3,7 @@
 Letters: B batch, C sensors, N rows (one sensor each), T samples or tokens, Q levels, D width.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +16,11 @@ from megxl.checkpoints.files import Checkpoint, read_checkpoint
 from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
 from megxl.sizes import BioCodecConfig
+from megxl.tokenizer.precision import full_precision
 from megxl.tokenizer.quantizer import ResidualQuantizer
 from megxl.tokenizer.seanet import Decoder, Encoder, frames
+
+FOLDED = "This codec was folded for inference and cannot be saved; save the one it was made from."
 
 SAMPLES_AT_ONCE = {"cpu": 60_000}
 MANY_SAMPLES_AT_ONCE = 2_400_000
@@ -103,7 +105,7 @@ class BioCodec(nn.Module, Pretrained):
     def tokenize(self, signal_BCT: Tensor, max_rows: int | None = None) -> Tensor:
         """Codes of a whole sensor array, sensor by sensor, in chunks of bounded memory.
 
-        Always in full float32 precision: a code near a boundary must not depend on the matrix unit at hand.
+        Autocast and TF32 are left for the time: a code near a boundary must not depend on the matrix unit at hand.
 
         Parameters
         ----------
@@ -118,13 +120,15 @@ class BioCodec(nn.Module, Pretrained):
         """
         if signal_BCT.dim() != 3 or signal_BCT.shape[-1] == 0:
             raise InputError(f"A signal to tokenize has the shape (B, C, T) with T > 0, not {tuple(signal_BCT.shape)}.")
-        rows_N1T = signal_BCT.flatten(0, 1)[:, None].float()
+        rows_N1T = signal_BCT.flatten(0, 1)[:, None].to(self.quantizer.code_books_QVK.dtype)
         at_once = SAMPLES_AT_ONCE.get(signal_BCT.device.type, MANY_SAMPLES_AT_ONCE)
         max_rows = max_rows or max(1, at_once // rows_N1T.shape[-1])
         small = torch.uint8 if self.config.codes <= 256 else torch.int64
         with full_precision(signal_BCT.device.type), parametrize.cached():
-            chunks = [self.encode(chunk_N1T)[0].to(small) for chunk_N1T in rows_N1T.split(max_rows)]
-        return torch.cat(chunks).transpose(1, 2).unflatten(0, signal_BCT.shape[:2])
+            chunks = [self.encode(chunk_N1T) for chunk_N1T in rows_N1T.split(max_rows)]
+        _refuse_nonfinite(torch.cat([scale_N for _, scale_N in chunks]).unflatten(0, signal_BCT.shape[:2]))
+        codes_NQT = torch.cat([codes_NQT.to(small) for codes_NQT, _ in chunks])
+        return codes_NQT.transpose(1, 2).unflatten(0, signal_BCT.shape[:2])
 
     def tokens(self, samples: int) -> int:
         """Tokens that so many samples become."""
@@ -136,6 +140,11 @@ class BioCodec(nn.Module, Pretrained):
             if parametrize.is_parametrized(module):
                 parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
         return self
+
+    @property
+    def folded(self) -> bool:
+        """Whether `fold_` was called."""
+        return not parametrize.is_parametrized(self.encoder.entry)
 
     def _embed(self, x_N1T: Tensor, scale_N: Tensor) -> Tensor:
         return self.encoder(x_N1T / scale_N[..., None]).transpose(1, 2)
@@ -173,8 +182,8 @@ class BioCodec(nn.Module, Pretrained):
 
     def to_checkpoint(self) -> Checkpoint:
         """Config, tensors and provenance, ready to be written in either format."""
-        if not any(parametrize.is_parametrized(module) for module in self.modules()):
-            raise InputError("This codec was folded for inference and cannot be saved; save the one it was made from.")
+        if self.folded:
+            raise InputError(FOLDED)
         return Checkpoint(
             kind="biocodec",
             config=asdict(self.config),
@@ -189,13 +198,11 @@ def rms_scale(x_N1T: Tensor) -> Tensor:
     return x_N1T.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-8)[:, None]
 
 
-@contextmanager
-def full_precision(device_type: str) -> Iterator[None]:
-    """Context without autocast and, on NVIDIA cards, without TF32."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with torch.autocast(device_type, enabled=False):
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+def _refuse_nonfinite(scale_BC1: Tensor) -> None:
+    """A NaN would become code 0 and a finite feature; one look at the scales, once all is computed, prevents it."""
+    bad = (~scale_BC1.isfinite()).nonzero()
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} of {scale_BC1.numel()} sensor signals hold NaN or infinite samples "
+            f"(first: item {int(bad[0, 0])}, sensor {int(bad[0, 1])}); repair or leave them out before tokenizing."
+        )

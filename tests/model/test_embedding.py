@@ -5,13 +5,8 @@ import pytest
 import torch
 
 from megxl.errors import InputError
-from megxl.model.embedding import (
-    FourierProjection,
-    SensorTensors,
-    TokenEmbedding,
-    as_sensor_tensors,
-    batch_sensors,
-)
+from megxl.model.embedding import FourierProjection, SensorTensors, TokenEmbedding
+from megxl.model.inputs import batch_sensors, prepare_sensors
 from megxl.signals.sensors import ELECTRODE, SensorArray
 from megxl.sizes import MEGXLConfig
 
@@ -93,7 +88,7 @@ def test_arrays_of_one_size_need_no_mask_and_others_are_padded_at_the_end():
 
 def test_as_many_arrays_as_items_are_wanted():
     with pytest.raises(InputError, match="2 sensor arrays were given for a batch of 3"):
-        as_sensor_tensors([array(4), array(4)], 3, torch.device("cpu"))
+        prepare_sensors([array(4), array(4)], None, torch.Size([3, 4, 5, 3]), torch.device("cpu"))
 
 
 def test_autocast_does_not_move_sensors():

@@ -69,14 +69,15 @@ def test_every_attention_kernel_of_this_machine_gives_the_same():
 
 
 @pytest.mark.slow
-def test_compiled_layers_give_the_same_features_and_gradients():
+@pytest.mark.parametrize("recompute", ["off", "selective", "full"])
+def test_compiled_layers_give_the_same_features_and_gradients(recompute):
     codes = torch.randint(16, (1, 4, 13, 3))
     model = MEGXL(CONFIG).eval()
     plain = model(codes, array(4))
     plain.sum().backward()
     expected = [p.grad.clone() for p in model.layers.parameters()]
     model.zero_grad()
-    compile_layers(model)
+    compile_layers(recompute_activations(model, recompute))
     features = model(codes, array(4))
     features.sum().backward()
     torch.testing.assert_close(features, plain, rtol=0, atol=1e-5)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from megxl.checkpoints.names import model_rows
 from megxl.errors import InputError
-from megxl.model.embedding import SensorTensors, batch_sensors
+from megxl.model.embedding import SensorTensors
+from megxl.model.inputs import batch_sensors
 from megxl.model.megxl import MEGXL
 from megxl.sizes import PRESETS, BioCodecConfig, MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
@@ -68,17 +69,20 @@ def test_all_gradient_norms_match_golden(golden, golden_model):
         assert norms[name] == pytest.approx(value.item(), rel=1e-3), name
 
 
-def test_two_passes_in_evaluation_are_bit_equal_and_in_training_are_not(model, codes):
+@pytest.mark.parametrize("grad", [False, True])
+def test_two_passes_in_evaluation_are_bit_equal_and_in_training_are_not(model, codes, grad):
     sensors = [array(5), array(5, 1)]
-    assert torch.equal(model(codes, sensors), model(codes, sensors))
-    model.train()
-    assert not torch.equal(model(codes, sensors), model(codes, sensors))
+    with torch.set_grad_enabled(grad):
+        assert torch.equal(model(codes, sensors), model(codes, sensors))
+        model.train()
+        assert not torch.equal(model(codes, sensors), model(codes, sensors))
     assert not model.tokenizer.training
 
 
-def test_a_batch_gives_what_single_items_give(model, codes):
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_batch_gives_what_single_items_give(model, codes, grad):
     arrays = [array(5), array(5, 1)]
-    with torch.no_grad():
+    with torch.set_grad_enabled(grad):
         together = model(codes, arrays)
         for item in range(2):
             alone = model(codes[item : item + 1], arrays[item])
@@ -175,6 +179,26 @@ def test_loss_is_the_mean_over_hidden_tokens_of_real_sensors_and_levels(model, c
     assert result.tokens == counted.sum()
 
 
+def test_padding_is_never_hidden_which_matters_where_it_attends(codes):
+    model = MEGXL(SMALL, compat="reference").eval()
+    mask = torch.zeros(2, 13, dtype=torch.bool)
+    mask[:, 3:8] = True
+    real = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    sensors = [array(5), array(5, 1)]
+    on_real_ones = mask[:, None] & real[..., None]
+    ours = model.masked_prediction(codes, sensors, mask, real)
+    assert ours.loss == model.masked_prediction(codes, sensors, on_real_ones, real).loss
+    assert torch.equal(model(codes, sensors, real, mask=mask), model(codes, sensors, mask=on_real_ones))
+
+
+def test_when_all_hidden_places_are_padding_nothing_is_counted_and_nothing_is_nan(model, codes):
+    mask = torch.zeros(2, 5, 13, dtype=torch.bool)
+    mask[:, 4, 2] = True
+    real = torch.tensor([[True] * 4 + [False]] * 2)
+    result = model.masked_prediction(codes, [array(5), array(5, 1)], mask, real)
+    assert result.tokens == 0 and result.loss == 0
+
+
 def test_hidden_codes_cannot_be_seen(model, codes):
     mask = torch.zeros(2, 13, dtype=torch.bool)
     mask[:, 3:6] = True
@@ -243,17 +267,18 @@ def test_impossible_sizes_are_refused_by_name(wrong, message):
         MEGXLConfig(**wrong)
 
 
-def test_wrong_inputs_are_refused(model, codes):
-    with pytest.raises(InputError, match="5 sensors"):
-        model(codes, [array(4), array(4)])
-    with pytest.raises(InputError, match="Codes have the shape"):
-        model(codes[..., :2], array(5))
-    with pytest.raises(InputError, match="hides no token"):
-        model.masked_prediction(codes, array(5), torch.zeros(2, 13, dtype=torch.bool))
-    with pytest.raises(InputError, match="compat"):
+def test_an_unknown_way_of_compatibility_is_refused():
+    with pytest.raises(InputError, match="reference-dropout"):
         MEGXL(SMALL, compat="published")
-    with pytest.raises(InputError, match="no tokenizer"):
-        MEGXL(SMALL)(torch.randn(1, 5, 60), array(5))
+
+
+def test_a_folded_codec_is_named(tmp_path, model):
+    folded = BioCodec(CODEC).fold_()
+    with pytest.raises(InputError, match="folded"):
+        MEGXL(SMALL, folded).save_pretrained(tmp_path / "folded")
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(InputError, match="folded"):
+        MEGXL.from_pretrained(tmp_path / "model", folded)
 
 
 def test_presets_are_valid_and_med_is_the_published_one():

@@ -6,7 +6,7 @@ import torch
 
 from megxl.errors import InputError
 from megxl.sizes import BioCodecConfig
-from megxl.tokenizer.biocodec import BioCodec, full_precision, rms_scale
+from megxl.tokenizer.biocodec import BioCodec, rms_scale
 from tests.golden import assert_codes_match
 
 SMALL = BioCodecConfig(filters=4, width=8, levels=2, codes=16, code_width=4)
@@ -102,16 +102,25 @@ def test_a_flat_sensor_has_codes_and_no_nan():
         assert torch.isfinite(codec.decode(codes, scale)).all()
 
 
-def test_tokenize_ignores_autocast_and_restores_tf32():
+def test_tokenize_ignores_autocast():
     codec = BioCodec(SMALL).eval()
     signal = torch.randn(1, 4, 120)
     plain = codec.tokenize(signal)
-    before = torch.backends.cudnn.allow_tf32
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(codec.tokenize(signal), plain)
-    with full_precision("cpu"):
-        assert not torch.backends.cudnn.allow_tf32
-    assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_a_codec_in_double_takes_any_signal():
+    codec = BioCodec(SMALL).double().eval()
+    assert codec.tokenize(torch.randn(1, 2, 60)).shape == (1, 2, 5, 2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_signal_with_nan_or_infinite_samples_is_refused(value):
+    signal = torch.randn(2, 3, 60)
+    signal[1, 2, 7] = value
+    with pytest.raises(InputError, match=r"1 of 6 .* item 1, sensor 2"):
+        BioCodec(SMALL).eval().tokenize(signal)
 
 
 @pytest.mark.parametrize("shape", [(4, 100), (1, 4, 0)])
