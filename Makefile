@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# -c on every call: an unconstrained torch would bring gigabytes of CUDA
+# -c on every call: all parts are installed in the versions that the tests run with
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint format clean
