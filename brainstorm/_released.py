@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from megxl.checkpoints.checkpoint import Checkpoint
 from megxl.checkpoints.matching import match, refuse_other_code_books
 from megxl.checkpoints.names import table_of
+from megxl.checkpoints.pretrained import Pretrained
 from megxl.checkpoints.released import released_state
 from megxl.checkpoints.rope import check_rope
 
@@ -48,5 +49,8 @@ class Released(nn.Module):
             refuse_other_code_books(tensors, where)
             check_rope(state_dict, checkpoint.config, where)
         self.module.load_state_dict(tensors, assign=assign)
-        self.module.provenance = {"weights": "loaded", "format": "state dict"}
+        for module in self.module.modules():
+            if isinstance(module, Pretrained):
+                # the file that the tensors came from, and how long they were trained, is not known here
+                module.provenance = {"weights": "unknown", "format": "state dict"}
         return Keys([row.released for row in rows if row.released not in state_dict], [])

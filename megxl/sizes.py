@@ -1,12 +1,15 @@
 """Sizes of codec and model, checked on construction, and the presets; plain numbers that every room may read."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from megxl.errors import InputError
 
 ROTARY_BASE = 10_000.0
 """Base of the rotary frequencies, the same in all released weights."""
+MOST_STAGES, MOST_PARTS, MOST = 32, 1000, 10**7
+"""Of stages; of blocks, layers and levels; of anything else: so that no nonsense number asks for an endless network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +37,17 @@ class BioCodecConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible sizes by name."""
+        if not isinstance(self.strides, list | tuple) or not 1 <= len(self.strides) <= MOST_STAGES:
+            raise InputError(
+                f"BioCodecConfig: strides must be a list of 1 to {MOST_STAGES} whole numbers, not {self.strides!r}."
+            )
         object.__setattr__(self, "strides", tuple(self.strides))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            values = value if isinstance(value, tuple) else (value,)
-            if not values or any(not isinstance(v, int) or v < 1 for v in values):
-                raise InputError(f"BioCodecConfig: {field.name} must be made of whole numbers from 1, not {value!r}.")
+        for stride in self.strides:
+            _check_count("BioCodecConfig: strides", stride)
+        for name in ("blocks", "lstm_layers", "levels"):
+            _check_count(f"BioCodecConfig: {name}", getattr(self, name), most=MOST_PARTS)
+        for name in ("filters", "kernel", "width", "codes", "code_width"):
+            _check_count(f"BioCodecConfig: {name}", getattr(self, name))
 
     @property
     def samples_per_token(self) -> int:
@@ -80,25 +88,35 @@ class MEGXLConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible sizes by name."""
-        whole = ("width", "layers", "heads", "levels", "codes", "code_width", "samples_per_token", "masked_blocks")
-        for name in whole:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < (0 if name == "masked_blocks" else 1):
-                raise InputError(f"MEGXLConfig: {name} must be a positive whole number, not {value!r}.")
+        for name in ("layers", "levels"):
+            _check_count(f"MEGXLConfig: {name}", getattr(self, name), most=MOST_PARTS)
+        for name in ("width", "heads", "codes", "code_width", "fourier_width", "sensor_kinds", "samples_per_token"):
+            _check_count(f"MEGXLConfig: {name}", getattr(self, name))
+        _check_count("MEGXLConfig: masked_blocks", self.masked_blocks, least=0)
         if self.heads % 2 or self.width % (2 * self.heads):
             raise InputError(
                 f"MEGXLConfig: heads must be even and width a multiple of 2 x heads, so that half of the heads share "
                 f"half of the width in even parts; not width {self.width} with {self.heads} heads."
             )
-        if self.fourier_width < 2 or self.fourier_width % 2:
+        if self.fourier_width % 2:
             raise InputError(f"MEGXLConfig: fourier_width must be even (sines and cosines), not {self.fourier_width}.")
         if self.sensor_kinds not in (2, 3):
             raise InputError(f"MEGXLConfig: sensor_kinds must be 2 or 3, not {self.sensor_kinds}.")
-        if not 0 <= self.dropout < 1 or self.mask_duration_s <= 0 or self.sfreq_hz <= 0:
-            raise InputError(
-                "MEGXLConfig: dropout must lie in [0, 1), mask_duration_s and sfreq_hz above 0, "
-                f"not {self.dropout}, {self.mask_duration_s} and {self.sfreq_hz}."
-            )
+        for name in ("sfreq_hz", "mask_duration_s"):
+            value = getattr(self, name)
+            if not _is_number(value) or value <= 0:
+                raise InputError(f"MEGXLConfig: {name} must be a number above 0, not {value!r}.")
+        if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise InputError(f"MEGXLConfig: dropout must be a number from 0 and below 1, not {self.dropout!r}.")
+
+
+def _check_count(what: str, value: Any, *, least: int = 1, most: int = MOST) -> None:
+    if type(value) is not int or not least <= value <= most:
+        raise InputError(f"{what} must be a whole number from {least} to {most:,}, not {value!r}.")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 PRESETS: dict[str, MEGXLConfig] = {

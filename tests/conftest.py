@@ -1,14 +1,20 @@
 """What all tests share: where the reference numbers and real recordings lie, and a steady torch."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from megxl.model.megxl import MEGXL
 from megxl.tokenizer.biocodec import BioCodec
 from tests.golden import Golden
+
+# a busy machine is no error; what fails must fail again
+settings.register_profile("megxl", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("megxl")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

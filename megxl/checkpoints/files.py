@@ -35,10 +35,16 @@ def read_checkpoint(source: str | Path, *, allow_unmatched: Sequence[str] = (), 
     InputError
         Names what is wrong with the source and how to mend it.
     """
-    path = _locate(source)
-    if path.suffix == ".safetensors" and (path.parent / CONFIG).is_file():
-        path = path.parent
-    checkpoint = read_folder(path.resolve(), allow_unmatched) if path.is_dir() else read_released(path, allow_unmatched)
+    if not str(source):
+        raise InputError("The name of the checkpoint is empty: give a file, a folder, or a hub name.")
+    try:
+        path = _locate(source)
+        if path.suffix == ".safetensors" and (path.parent / CONFIG).is_file():
+            path = path.parent
+        read, path = (read_folder, path.resolve()) if path.is_dir() else (read_released, path)
+        checkpoint = read(path, allow_unmatched)
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}.") from error
     if kind is not None and checkpoint.kind != kind:
         raise InputError(f"{path.name} holds {KIND_NAMES[checkpoint.kind]}, but {KIND_NAMES[kind]} is wanted here.")
     return checkpoint

@@ -1,8 +1,6 @@
 """Our own format: a folder of config.json, model.safetensors and a model card."""
 
 import json
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -18,6 +16,7 @@ from megxl.checkpoints.matching import checked_tensors, match, refuse_other_code
 from megxl.checkpoints.names import our_rows, table_of
 from megxl.checkpoints.sizes import checked_sizes
 from megxl.errors import InputError
+from megxl.placing import free_to_write, placed
 
 FORMAT, FORMAT_VERSION = "megxl-checkpoint", 1
 CONFIG, TENSORS, CARD = "config.json", "model.safetensors", "README.md"
@@ -67,15 +66,17 @@ def read_folder(folder: Path, allow_unmatched: Sequence[str] = ()) -> Checkpoint
     )
 
 
-def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
-    """Write a folder of safetensors, config.json and a model card, put in place whole by a rename.
+def write_checkpoint(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> Path:
+    """Write a folder of safetensors, config.json and a model card, put in place whole.
 
     Parameters
     ----------
     folder : str or Path
-        New or empty, or a checkpoint folder of ours, which is replaced.
+        New or empty; made with the folders around it.
     checkpoint : Checkpoint
         From any source.
+    overwrite : bool
+        Whether a checkpoint folder of ours may be replaced; anything else never is.
 
     Returns
     -------
@@ -85,21 +86,16 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
     Raises
     ------
     InputError
-        The folder holds something else, or the tensors do not fit the sizes.
+        The folder holds something already or cannot be written, or the tensors do not fit the sizes.
     """
     folder = Path(folder)
-    _refuse_to_overwrite(folder)
     tensors = checked_tensors(checkpoint, folder.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    part.mkdir()
-    try:
+    free_to_write(folder, overwrite=overwrite, ours=is_ours_alone)
+    with placed(folder, folder=True) as part:
         save_file(tensors, part / TENSORS, metadata={"format": "pt"})
         (part / CONFIG).write_text(json.dumps(_config(checkpoint), indent=2) + "\n", encoding="utf-8")
         (part / CARD).write_text(model_card(checkpoint), encoding="utf-8")
-        _put_in_place(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
@@ -113,6 +109,11 @@ def is_ours(folder: Path) -> bool:
     except ValueError:
         return False
     return isinstance(said, dict) and said.get("format") == FORMAT
+
+
+def is_ours_alone(folder: Path) -> bool:
+    """Whether a folder is a checkpoint of ours and holds nothing else, so that it may be replaced."""
+    return is_ours(folder) and {entry.name for entry in folder.iterdir()} <= {CONFIG, TENSORS, CARD}
 
 
 def _version() -> str:
@@ -158,30 +159,3 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(said.get(name), dict):
             raise InputError(f"{where}: {name} is missing or no table; copy the folder again.")
     return said
-
-
-def _refuse_to_overwrite(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{folder} is a file; give the name of a new folder.")
-    others = sorted({entry.name for entry in folder.iterdir()} - {CONFIG, TENSORS, CARD})
-    if any(folder.iterdir()) and (others or not is_ours(folder)):
-        held = f" (it holds {others[0]})" if others else ""
-        raise InputError(
-            f"{folder} is not empty and no checkpoint of megxl alone{held}: it is left as it is. Give a new folder."
-        )
-
-
-def _put_in_place(part: Path, folder: Path) -> None:
-    """Rename `part` to `folder`; a checkpoint that stands there steps aside first, and comes back if that fails."""
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
-    if folder.exists():
-        folder.replace(aside)
-    try:
-        part.replace(folder)
-    except OSError:
-        if aside.exists():
-            aside.replace(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

@@ -17,6 +17,7 @@ RELEASED_REPOSITORY = "pnpl/MEG-XL"
 RELEASED_FILES = ("meg-xl-med.ckpt", "meg-xl-med-v2.ckpt")
 DEFAULT_CODEC = Path("brainstorm/neuro_tokenizers/biocodec_ckpt.pt")
 
+_PATIENCE_S = 5.0
 _RELEASED_SUFFIXES = (".ckpt", ".pt")
 _FILE_SUFFIXES = (*_RELEASED_SUFFIXES, ".pth", ".bin", ".safetensors", ".json", ".zip", ".npz", ".fif")
 _HTTP_ERRORS = {"httpx2": ["TransportError"], "httpx": ["TransportError"], "requests": ["ConnectionError", "Timeout"]}
@@ -31,6 +32,10 @@ class HubName(NamedTuple):
     repository: str
     file: str | None
     revision: str | None
+
+    def __str__(self) -> str:
+        """As a person types it."""
+        return "/".join(filter(None, (self.repository, self.file))) + (f"@{self.revision}" if self.revision else "")
 
 
 def is_hub_name(text: str) -> bool:
@@ -70,12 +75,11 @@ def fetch(text: str) -> Path:
             f"{text!r} is no hub name; org/name or org/name/file.ckpt is expected, perhaps with @revision."
         )
     with _said_plainly(name):
-        file = name.file or _choose(_listing(name), name)
+        options = {"revision": name.revision, "local_files_only": not _reachable()}
+        file = name.file or _choose(_listing(name, **options), name)
         if file != CONFIG:
-            return Path(huggingface_hub.hf_hub_download(name.repository, file, revision=name.revision))
-        paths = [
-            huggingface_hub.hf_hub_download(name.repository, part, revision=name.revision) for part in (CONFIG, TENSORS)
-        ]
+            return Path(huggingface_hub.hf_hub_download(name.repository, file, **options))
+        paths = [huggingface_hub.hf_hub_download(name.repository, part, **options) for part in (CONFIG, TENSORS)]
         return Path(paths[0]).parent
 
 
@@ -131,15 +135,26 @@ def _parse(text: str) -> HubName | None:
     return HubName(match["repository"], match["file"], match["revision"]) if match else None
 
 
-def _listing(name: HubName) -> list[str]:
+def _reachable() -> bool:
+    """Ask the hub once: its own client tries six times, half a minute long, before it says that there is no network."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE_S)
+    except _unreachable():
+        return False
+    return True
+
+
+def _listing(name: HubName, *, revision: str | None, local_files_only: bool) -> list[str]:
     """Files of a repository; without a network those in the cache."""
     import huggingface_hub
 
-    try:
-        return huggingface_hub.list_repo_files(name.repository, revision=name.revision)
-    except _unreachable():
-        cached = Path(huggingface_hub.snapshot_download(name.repository, revision=name.revision, local_files_only=True))
-        return [path.relative_to(cached).as_posix() for path in cached.rglob("*") if path.is_file()]
+    if not local_files_only:
+        return huggingface_hub.list_repo_files(name.repository, revision=revision)
+    cached = Path(huggingface_hub.snapshot_download(name.repository, revision=revision, local_files_only=True))
+    return [path.relative_to(cached).as_posix() for path in cached.rglob("*") if path.is_file()]
 
 
 def _choose(files: list[str], name: HubName) -> str:
@@ -187,13 +202,13 @@ def _said_plainly(name: HubName, doing: str = "download from") -> Iterator[None]
         ) from error
     except _unreachable() as error:
         raise InputError(
-            f"No file or folder of the name {name.repository}, and the hub cannot be reached to {doing} it. {by_hand}"
+            f"No file or folder of the name {name}, and the hub cannot be reached to {doing} it. {by_hand}"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(f"{name.repository} has no revision {name.revision!r}; see {page}/tree/main.") from error
     except errors.RepositoryNotFoundError as error:
         raise InputError(
-            f"No file or folder of the name {name.repository}, and no such repository on the hub "
+            f"No file or folder of the name {name}, and no such repository on the hub "
             f"(or it is private: log in with 'hf auth login'). "
             f"The released weights are in {RELEASED_REPOSITORY}: {' and '.join(RELEASED_FILES)}."
         ) from error

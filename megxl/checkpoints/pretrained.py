@@ -34,7 +34,7 @@ class Pretrained:
         folder : str or Path
             Made if it is not there; a checkpoint in it is replaced, other files are not.
         """
-        return write_checkpoint(Path(folder), self.to_checkpoint())
+        return write_checkpoint(Path(folder), self.to_checkpoint(), overwrite=True)
 
     def push_to_hub(self, repo_id: str, *, private: bool = True) -> str:
         """Upload to `org/name` on the hub, which is made if it is not there; returns its address."""

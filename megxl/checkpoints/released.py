@@ -1,6 +1,5 @@
 """The released formats, both ways: BioCodec's `.pt` and MEG-XL's Lightning `.ckpt`."""
 
-import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,18 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from megxl.checkpoints.checkpoint import Checkpoint, loaded_from
+from megxl.checkpoints.checkpoint import Checkpoint, Kind, loaded_from
 from megxl.checkpoints.matching import checked_tensors, listing, match, refuse_other_code_books
 from megxl.checkpoints.names import codec_rows, model_rows, table_of
 from megxl.checkpoints.rope import RELEASED_LENGTH, check_rope, rope_tables
 from megxl.checkpoints.safe import Inert, read_torch_file
-from megxl.checkpoints.sizes import HYPER_PARAMETERS, TRAINING_PARAMETERS, codec_sizes, model_sizes
+from megxl.checkpoints.sizes import HYPER_PARAMETERS, TRAINING_PARAMETERS, codec_sizes, model_sizes, reconciled
 from megxl.errors import InputError
+from megxl.placing import free_to_write, placed
 
 COMPILED = "_orig_mod."
 """Prefix that torch.compile leaves on the names of the released codec."""
 OURS = "megxl"
-"""Section that we add on the way back: where the weights come from. The published readers ignore it."""
+"""Section that we add on the way back: where the weights come from, and all sizes. The published readers ignore it."""
 
 CODEC_SECTIONS = ("optimizer_state_dict", "scheduler_state_dict")
 MODEL_SECTIONS = (
@@ -29,6 +29,7 @@ MODEL_SECTIONS = (
     "native_amp_scaling_state", "amp_scaling_state",
 )  # fmt: skip
 _KEPT = ("epoch", "global_step", "pytorch-lightning_version", "hparams_name", OURS)
+_KNOWN_OF_TRAINING = ("epoch", "global_step", "lightning_version")
 _LIGHTNING_VERSION = "2.4.0"
 """Written where the source does not say: the oldest version that the training extra asks for."""
 
@@ -66,31 +67,40 @@ def read_released(path: Path, allow_unmatched: Sequence[str] = ()) -> Checkpoint
     )
 
 
-def write_released(path: Path, checkpoint: Checkpoint) -> Path:
+def write_released(path: Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> Path:
     """Write a checkpoint in the released format of its kind; plain `torch.load` reads it.
 
     Parameters
     ----------
     path : Path
-        File to write, put in place whole by a rename.
+        File to write, put in place whole; made with the folders around it.
     checkpoint : Checkpoint
         From any source.
+    overwrite : bool
+        Whether an older file may be replaced.
 
     Returns
     -------
     Path
         The file.
+
+    Raises
+    ------
+    InputError
+        Something is in the way, the place cannot be written to, or the tensors do not fit the sizes.
     """
     state = released_state(checkpoint, path.name)
     content = _codec_content(checkpoint, state) if checkpoint.kind == "biocodec" else _model_content(checkpoint, state)
-    content[OURS] = {"provenance": checkpoint.provenance}
+    content[OURS] = {
+        "provenance": checkpoint.provenance,
+        "config": checkpoint.config,
+        "known": [name for name in _KNOWN_OF_TRAINING if name in checkpoint.training],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        torch.save(content, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    free_to_write(path, overwrite=overwrite)
+    # an open file rather than a name, which torch.save would write into the file
+    with placed(path, folder=False) as part, part.open("wb") as file:
+        torch.save(content, file)
     return path
 
 
@@ -104,7 +114,7 @@ def _read_codec(path: Path, content: Mapping[str, Any], allow_unmatched: Sequenc
             f"{path.name} holds another model under model_state_dict: none of its {len(found)} tensors is a BioCodec's "
             f"(first: {listing(list(found), 3)})."
         )
-    config = codec_sizes(found, path.name)
+    config = _with_stored(content, codec_sizes(found, path.name), "biocodec", path.name)
     skipped, unknown = _sections(content, "model_state_dict", CODEC_SECTIONS)
     tensors, report = match(
         found, codec_rows(config), path.name, allow_unmatched=allow_unmatched, unknown=unknown, skipped=skipped
@@ -126,7 +136,8 @@ def _read_model(path: Path, content: Mapping[str, Any], allow_unmatched: Sequenc
         )
     prefix = "tokenizer."
     codec = {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
-    config = model_sizes(found, hyper, codec_sizes(codec, where) if codec else None, where)
+    measured = model_sizes(found, hyper, codec_sizes(codec, where) if codec else None, where)
+    config = _with_stored(content, measured, "megxl", where)
     skipped, unknown = _sections(content, "state_dict", MODEL_SECTIONS)
     known = (*HYPER_PARAMETERS, *TRAINING_PARAMETERS)
     tensors, report = match(
@@ -190,7 +201,18 @@ def _sections(content: Mapping[str, Any], weights: str, known: Sequence[str]) ->
 def _training(content: Mapping[str, Any]) -> dict[str, Any]:
     training = {name: content[name] for name in ("epoch", "global_step") if type(content.get(name)) is int}
     version = content.get("pytorch-lightning_version")
-    return training | ({"lightning_version": version} if isinstance(version, str) else {})
+    training |= {"lightning_version": version} if isinstance(version, str) else {}
+    ours = content.get(OURS)
+    known = ours.get("known") if isinstance(ours, Mapping) else None
+    # what we had to fill in when we wrote the file says nothing of the weights
+    return training if not isinstance(known, list) else {name: training[name] for name in training if name in known}
+
+
+def _with_stored(content: Mapping[str, Any], measured: dict[str, Any], kind: Kind, where: str) -> dict[str, Any]:
+    ours = content.get(OURS)
+    if not isinstance(ours, Mapping) or "config" not in ours:
+        return measured
+    return reconciled(ours["config"], measured, kind, f"{where} ({OURS}.config)")
 
 
 def _source(content: Mapping[str, Any]) -> Mapping[str, Any] | None:

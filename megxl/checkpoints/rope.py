@@ -11,8 +11,8 @@ from torch import Tensor
 
 from megxl.checkpoints.names import ROPE
 from megxl.errors import InputError
+from megxl.sizes import ROTARY_BASE
 
-BASE = 10000.0
 RELEASED_LENGTH = 240
 """Tokens in the released tables, when the file at hand does not say."""
 LONGEST = 100_000
@@ -37,7 +37,7 @@ def rope_tables(width: int, tokens: int) -> tuple[Tensor, Tensor]:
     """
     half = width // 2
     # this order of float32 operations gives the released numbers bit by bit
-    frequencies_P = 1.0 / (BASE ** (torch.arange(0, half, 2).float() / half))
+    frequencies_P = 1.0 / (ROTARY_BASE ** (torch.arange(0, half, 2).float() / half))
     angles_TP = torch.outer(torch.arange(tokens).float(), frequencies_P)
     return frequencies_P, torch.polar(torch.ones_like(angles_TP), angles_TP)
 
@@ -63,6 +63,6 @@ def _check_table(stored: Tensor | None, table: Tensor, tolerance: Tensor, what: 
     same_form = stored.shape == table.shape and stored.is_complex() == table.is_complex()
     if not same_form or not bool(((stored - table).abs() <= tolerance).all()):
         raise InputError(
-            f"{what} (shape {tuple(stored.shape)}) is not the rotary table of base {BASE:g} that this width has: "
-            "the model was trained with another position code, which this program does not know."
+            f"{what} (shape {tuple(stored.shape)}) is not the rotary table of base {ROTARY_BASE:g} that this width "
+            "has: the model was trained with another position code, which this program does not know."
         )

@@ -3,18 +3,16 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
 
 from torch import Tensor
 
+from megxl.checkpoints.checkpoint import Kind
 from megxl.errors import InputError
+from megxl.sizes import BioCodecConfig, MEGXLConfig
 
-CODEC_SIZES = ("filters", "strides", "blocks", "kernel", "lstm_layers", "width", "levels", "codes", "code_width")
-MODEL_COUNTS = (
-    "width", "layers", "heads", "levels", "codes", "code_width", "fourier_width", "sensor_kinds", "samples_per_token",
-    "masked_blocks",
-)  # fmt: skip
-MODEL_NUMBERS = ("sfreq_hz", "mask_duration_s", "dropout")
+Sizes = TypeVar("Sizes", BioCodecConfig, MEGXLConfig)
 
 HYPER_PARAMETERS = {
     "latent_dim": "width",
@@ -27,12 +25,6 @@ HYPER_PARAMETERS = {
     "fourier_pos_dim": "fourier_width",
 }
 TRAINING_PARAMETERS = ("learning_rate", "warmup_steps", "training_steps")
-
-RELEASED_DROPOUT = 0.1
-"""Released files do not say it; the published recipe does."""
-RELEASED_SAMPLES_PER_TOKEN = 12
-"""For a model without its codec, whose strides would tell."""
-_MOST = {"layers": 1000, "levels": 1000, "blocks": 1000, "lstm_layers": 1000}
 
 
 def codec_sizes(found: Mapping[str, Tensor], where: str) -> dict[str, Any]:
@@ -95,103 +87,72 @@ def model_sizes(
         "levels": _count(found, "biocodec_embedding_{}"),
         "code_width": _shape(found, "biocodec_embedding_0", 2, where)[1],
         "sensor_kinds": _shape(found, "sensor_type_layer.weight", 2, where)[0],
-        "samples_per_token": math.prod(codec["strides"]) if codec else RELEASED_SAMPLES_PER_TOKEN,
-        "dropout": RELEASED_DROPOUT,
     }
     if codec:
-        config["tokenizer"] = dict(codec)
-    theirs = {ours: f"hyper_parameters: {name}" for name, ours in HYPER_PARAMETERS.items()}
-    check_model_sizes(config, where, theirs)
+        config |= {"samples_per_token": math.prod(codec["strides"]), "tokenizer": dict(codec)}
+    # what a released file does not say (dropout, and the samples in a token where no codec tells) is as published
+    unsaid = {name: value for name, value in asdict(MEGXLConfig()).items() if name not in config}
+    return checked_sizes("megxl", config | unsaid, f"{where} (hyper_parameters)")
+
+
+def reconciled(stored: Any, measured: Mapping[str, Any], kind: Kind, where: str) -> dict[str, Any]:
+    """Sizes that megxl stored in a released file, which alone tell all, if they are those that the file itself shows.
+
+    Raises
+    ------
+    InputError
+        They differ in anything but what the file cannot show.
+    """
+    if not isinstance(stored, Mapping):
+        raise InputError(f"{where} must be a table of sizes, not {stored!r}.")
+    config = checked_sizes(kind, stored, where)
+    unsaid = ("dropout",) if "tokenizer" in measured else ("dropout", "samples_per_token")
+    for name in {**config, **measured}:
+        if name not in unsaid and config.get(name) != measured.get(name):
+            raise InputError(
+                f"{where} says {name} = {config.get(name)!r}, but the rest of the file {measured.get(name)!r}: "
+                "the file was changed after it was written."
+            )
     return config
 
 
-def checked_sizes(kind: str, config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Sizes of either kind after the checks below, with tuples where JSON gives lists."""
-    if kind == "biocodec":
-        check_codec_sizes(config, where)
-        return {**config, "strides": tuple(config["strides"])}
-    check_model_sizes(config, where)
-    if "tokenizer" not in config:
-        return dict(config)
-    return {**config, "tokenizer": checked_sizes("biocodec", config["tokenizer"], where)}
+def checked_sizes(kind: Kind, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Sizes of either kind once their dataclass takes them, with tuples where JSON gives lists.
 
-
-def check_codec_sizes(config: Mapping[str, Any], where: str) -> None:
-    """Refuse a codec's sizes that are incomplete, unknown or impossible."""
-    _check_names(config, CODEC_SIZES, where)
-    for name in CODEC_SIZES:
-        values = config[name] if name == "strides" else (config[name],)
-        if not isinstance(values, list | tuple) or not values or len(values) > 100:
-            raise InputError(f"{where}: strides must be a list of whole numbers, not {values!r}.")
-        for value in values:
-            _check_count(value, name, where, least=0 if name == "blocks" else 1)
-
-
-def check_model_sizes(config: Mapping[str, Any], where: str, known_as: Mapping[str, str] | None = None) -> None:
-    """Refuse a model's sizes that are incomplete, unknown, impossible, or at odds with the codec it carries.
-
-    Parameters
-    ----------
-    config : mapping
-        Keyword arguments of MEGXLConfig, and perhaps "tokenizer".
-    where : str
-        File, for the message.
-    known_as : mapping, optional
-        What the file calls a size, for the message.
+    Raises
+    ------
+    InputError
+        They are incomplete, unknown, impossible, or at odds with those of the codec that a model carries.
     """
-    said = {**{name: name for name in config}, **(known_as or {})}
-    _check_names({k: v for k, v in config.items() if k != "tokenizer"}, MODEL_COUNTS + MODEL_NUMBERS, where)
-    for name in MODEL_COUNTS:
-        _check_count(config[name], said[name], where, least=1, most=_MOST.get(name))
-    for name in MODEL_NUMBERS:
-        value = config[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or value < 0 or (name != "dropout" and value == 0) or (name == "dropout" and value >= 1):
-            raise InputError(f"{where}: {said[name]} = {value!r} is not allowed.")
-    width, heads = config["width"], config["heads"]
-    if heads % 2 or width % (2 * heads):
-        raise InputError(
-            f"{where}: {said['heads']} = {heads} does not fit {said['width']} = {width}: half of the heads look along "
-            "time and half across sensors, so they must be even in number, and the width a multiple of twice that."
-        )
-    if config["fourier_width"] % 2:
-        raise InputError(
-            f"{where}: {said['fourier_width']} = {config['fourier_width']} must be even (sines and cosines)."
-        )
-    if "tokenizer" in config:
-        _check_codec_fits(config, where)
-
-
-def _check_codec_fits(config: Mapping[str, Any], where: str) -> None:
-    codec = config["tokenizer"]
-    if not isinstance(codec, Mapping):
-        raise InputError(f"{where}: the sizes of the carried codec are {codec!r}.")
-    check_codec_sizes(codec, f"{where} (tokenizer)")
-    theirs = {
-        **{name: codec[name] for name in ("levels", "codes", "code_width")},
-        "samples_per_token": math.prod(codec["strides"]),
-    }
-    for name, value in theirs.items():
-        if config[name] != value:
+    if kind == "biocodec":
+        return asdict(_built(BioCodecConfig, config, where))
+    sizes = _built(MEGXLConfig, {name: value for name, value in config.items() if name != "tokenizer"}, where)
+    if "tokenizer" not in config:
+        return asdict(sizes)
+    if not isinstance(config["tokenizer"], Mapping):
+        raise InputError(f"{where}: the sizes of the carried codec are {config['tokenizer']!r}.")
+    codec = _built(BioCodecConfig, config["tokenizer"], f"{where} (tokenizer)")
+    for name in ("levels", "codes", "code_width", "samples_per_token"):
+        if getattr(sizes, name) != getattr(codec, name):
             raise InputError(
-                f"{where}: the model has {name} = {config[name]!r}, but the codec that it carries has {value!r}."
+                f"{where}: the model has {name} = {getattr(sizes, name)!r}, "
+                f"but the codec that it carries has {getattr(codec, name)!r}."
             )
+    return asdict(sizes) | {"tokenizer": asdict(codec)}
 
 
-def _check_names(config: Mapping[str, Any], names: tuple[str, ...], where: str) -> None:
+def _built(kind: type[Sizes], config: Mapping[str, Any], where: str) -> Sizes:
+    names = [field.name for field in fields(kind)]
     absent, unknown = sorted(set(names) - set(config)), sorted(set(config) - set(names))
     if absent or unknown:
         parts = [f"lacks {', '.join(absent)}"] * bool(absent) + [f"has unknown {', '.join(unknown)}"] * bool(unknown)
         raise InputError(
             f"{where}: the configuration {' and '.join(parts)}; it may come from a newer version of megxl."
         )
-
-
-def _check_count(value: Any, name: str, where: str, *, least: int, most: int | None = None) -> None:
-    # bounded, so that a nonsense number cannot ask for an endless table of names
-    most = most or _MOST.get(name, 10**7)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InputError(f"{where}: {name} = {value!r}; a whole number from {least} to {most} is expected.")
+    try:
+        return kind(**config)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _count(found: Mapping[str, Tensor], pattern: str, first: int = 0) -> int:

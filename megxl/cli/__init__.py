@@ -3,8 +3,11 @@
 import argparse
 import difflib
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from megxl import __version__
@@ -30,7 +33,7 @@ Each command has its own help with examples: megxl embed --help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, or 2 for input that a person can mend, or 130 when stopped by the keyboard."""
+    """Run a command; return 0, or 2 for what a person can mend, or 130 or 143 when stopped by SIGINT or SIGTERM."""
     argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if not argv[0].startswith("-") and argv[0] not in COMMANDS:
         return _fail(f"there is no command {argv[0]!r}{_suggestion(argv[0])}; see megxl --help.")
@@ -42,16 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # MNE logs to stdout, which belongs to what a command prints; what it warns of is in the notes
         logging.getLogger("mne").addFilter(_is_error)
     try:
-        return import_module(f"megxl.cli.{args.command}").run(args)
-    except InputError as error:
+        with _ended_by_sigterm():
+            return import_module(f"megxl.cli.{args.command}").run(args)
+    except (InputError, OSError) as error:
         if args.debug:
             raise
-        return _fail(str(error))
-    except KeyboardInterrupt:
+        return _fail(_sentence(error))
+    except (KeyboardInterrupt, SystemExit) as stop:
         if args.debug:
             raise
         print("\nmegxl: stopped; nothing unfinished was left behind.", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -71,6 +75,31 @@ def _parser(command: str) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(name, help=purpose)
     return parser
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let a SIGTERM (of a batch system, a container, `timeout`) unwind the command, so that it clears up behind it."""
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _stop(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the clearing up
+    raise SystemExit(128 + number)
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, for a person; the operating system's errors name the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return str(error)
 
 
 def _is_error(record: logging.LogRecord) -> bool:

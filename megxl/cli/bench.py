@@ -4,29 +4,35 @@ import argparse
 import json
 from pathlib import Path
 
-EXAMPLES = """examples:
+_EXAMPLES = """\
+examples:
   megxl bench model                                     the published size at 150 s, 306 sensors, on this machine
   megxl bench model --size tiny --seconds 30            something quick
   megxl bench model --device cuda --dtype bfloat16 --compile --stages forward train --json speed.json
 """
 
 
-def register(subparsers: argparse._SubParsersAction) -> None:
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command."""
-    parser = subparsers.add_parser("bench", help="time the codec and the model on this machine")
+    parser = subparsers.add_parser(
+        "bench",
+        description="Measure speed and memory on this machine.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     model = kinds.add_parser(
         "model",
         help="tokenize, forward pass, masked-prediction training step",
         description="Time tokenizing, the forward pass and a training step with random weights and data.",
-        epilog=EXAMPLES,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model.add_argument("--size", default="med", help="preset: tiny, small, med (published), large")
     model.add_argument("--sensors", type=int, default=306, help="sensors (default: 306)")
     model.add_argument("--seconds", type=float, default=150.0, help="length of a window in s (default: 150)")
     model.add_argument("--batch", type=int, default=1, help="windows at once (default: 1)")
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: auto)")
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     model.add_argument("--dtype", default=None, choices=["float32", "bfloat16"], help="default: bfloat16 on cuda")
     model.add_argument("--compile", action="store_true", help="compile the layers")
     model.add_argument("--attention", choices=["flash", "cudnn", "efficient", "math"], help="pin an attention kernel")
@@ -47,28 +53,24 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print one line a stage."""
-    import torch
-
+    from megxl.cli.loading import choose_device
     from megxl.errors import InputError
     from megxl.model.benchmark import Setting, Stage, measure
+    from megxl.placing import free_to_write, placed
 
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no GPU here. Use --device cpu.")
+    device = choose_device(args.device)
     if args.repeats < 1 or args.warmup < 0:
         raise InputError("--repeats must be 1 or more, --warmup 0 or more.")
-    stages: list[Stage] = args.stages or ["tokenize", "forward", *(["train"] if device != "cpu" else [])]
+    stages: list[Stage] = args.stages or ["tokenize", "forward", *(["train"] if device.type != "cpu" else [])]
     settings = [
         Setting(
             stage=stage,
             size=args.size,
             sensors=args.sensors,
-            seconds=args.seconds,
+            window_s=args.seconds,
             batch=args.batch,
-            device=device,
-            dtype=args.dtype or ("bfloat16" if device.startswith("cuda") else "float32"),
+            device=str(device),
+            dtype=args.dtype or ("bfloat16" if device.type == "cuda" else "float32"),
             compiled=args.compile,
             attention=args.attention,
             recompute=args.recompute,
@@ -76,17 +78,20 @@ def run(args: argparse.Namespace) -> int:
         for stage in stages
     ]
     rows = []
+    if args.json:
+        free_to_write(args.json, overwrite=True)
     print(f"{'stage':9} {'median':>10} {'windows/s':>10} {'TFLOP/s':>8} {'of GEMM':>8} {'MFU':>6} {'peak GB':>8}")
     for setting in settings:
         result = measure(setting, repeats=args.repeats, warmup=args.warmup)
         mfu = "-" if result.mfu is None else f"{result.mfu:.1%}"
         print(
-            f"{setting.stage:9} {result.seconds:9.3f}s {result.samples_per_s:10.3f} {result.tflops:8.3f} "
+            f"{setting.stage:9} {result.median_s:9.3f}s {result.windows_per_s:10.3f} {result.tflops:8.3f} "
             f"{result.tflops / result.gemm_tflops:8.1%} {mfu:>6} {result.peak_memory_gb:8.2f}",
             flush=True,
         )
         rows.append(result.as_row())
     if args.json:
-        args.json.write_text(json.dumps(rows, indent=2) + "\n")
+        with placed(args.json, folder=False) as part:
+            part.write_text(json.dumps(rows, indent=2) + "\n")
         print(f"written: {args.json}")
     return 0

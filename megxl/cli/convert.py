@@ -5,8 +5,10 @@ from pathlib import Path
 
 from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, sha256_of
 from megxl.checkpoints.files import read_checkpoint, write_checkpoint
-from megxl.checkpoints.folder import TENSORS
+from megxl.checkpoints.folder import TENSORS, is_ours_alone
 from megxl.checkpoints.released import write_released
+from megxl.errors import InputError
+from megxl.placing import free_to_write
 
 _EXAMPLES = """examples:
   megxl convert meg-xl-med.ckpt meg-xl-med           a released model to a folder in our format
@@ -38,20 +40,31 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=[],
         help="unknown keys of IN that may be left out (patterns as in file names)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an older OUT (a folder only if ours)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert and print what became of every key."""
+    released = args.out.suffix in (".ckpt", ".pt")
+    _refuse_own_input(args.source, args.out)
+    free_to_write(args.out, overwrite=args.overwrite, ours=None if released else is_ours_alone)
     checkpoint = read_checkpoint(args.source, allow_unmatched=args.allow_unmatched)
     print("\n".join(_report(args.source, checkpoint)))
-    if args.out.suffix in (".ckpt", ".pt"):
-        written = write_released(args.out, checkpoint)
+    if released:
+        written = write_released(args.out, checkpoint, overwrite=args.overwrite)
         print(f"wrote   {written} (released format), SHA-256 {sha256_of(written)}")
     else:
-        written = write_checkpoint(args.out, checkpoint)
+        written = write_checkpoint(args.out, checkpoint, overwrite=args.overwrite)
         print(f"wrote   {written} (our format), SHA-256 of {TENSORS} {sha256_of(written / TENSORS)}")
     return 0
+
+
+def _refuse_own_input(source: str, out: Path) -> None:
+    """Never replace what is being converted: the file or folder that was named, or the folder of a named part."""
+    given = Path(source).expanduser()
+    if given.exists() and out.exists() and any(out.samefile(path) for path in (given, given.parent)):
+        raise InputError(f"{out} is, or holds, the checkpoint that is to be converted: give OUT another name.")
 
 
 def _report(source: str, checkpoint: Checkpoint) -> list[str]:

@@ -56,10 +56,11 @@ def run(args: argparse.Namespace) -> int:
 
     if not 1 <= args.seconds <= 3600:
         raise InputError(f"--seconds {args.seconds:g}: choose 1 to 3600.")
-    features, report = _prepare_folder(args.out, args.overwrite)
+    features, report = _free_places(args.out, args.overwrite)
     source = args.recording
     if source is None:
         source = args.out / "simulated_raw.fif"
+        args.out.mkdir(parents=True, exist_ok=True)
         make_recording(args.seconds).save(source, overwrite=True, verbose="ERROR")
     raw = open_recording(source)
     torch.manual_seed(0)
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     settings = ExtractionSettings(pooling="sensor")
     with shown_progress() as clock:
         prepared = prepare_recording(model, raw, settings, progress=clock)
+        args.out.mkdir(parents=True, exist_ok=True)  # only now, so that an unfit recording leaves nothing
         embedding = embed_prepared(model, prepared, settings, out=features, overwrite=True, progress=clock)
     n_parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     write_report(report, embedding, raw, prepared, overwrite=True)
@@ -85,16 +87,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare_folder(folder: Path, overwrite: bool) -> tuple[Path, Path]:
-    """Make the folder; return the places of features and report, which must be free or may be replaced."""
+def _free_places(folder: Path, overwrite: bool) -> tuple[Path, Path]:
+    """Places of features and report in a folder that need not exist: free, or to be replaced."""
     from megxl.errors import InputError
     from megxl.extraction import check_output
     from megxl.reporting.report import check_report
 
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: the demo needs a folder (--out).")
-    folder.mkdir(parents=True, exist_ok=True)
     features, report = folder / "features.npz", folder / "report.html"
-    check_output(features, overwrite=overwrite)
-    check_report(report, overwrite=overwrite)
+    if folder.is_dir():
+        check_output(features, overwrite=overwrite)
+        check_report(report, overwrite=overwrite)
+    elif folder.exists():
+        raise InputError(f"{folder} is a file: the demo needs a folder (--out).")
     return features, report

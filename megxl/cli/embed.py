@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Turn a recording (FIF, CTF .ds, KIT .sqd or .con, 4D, EEGLAB, BrainVision, EDF: whatever MNE reads) into the model's
-features: sensors are chosen, filtered and resampled, cut into windows of 150 s, tokenized and run through the model."""
+features: sensors are chosen, filtered and resampled, cut into windows of 150 s, tokenized and run through the model.
+
+The names of the files are recorded in what is written, their folders and the fields of their headers are not: rename a
+file whose name identifies a person."""
 
 _EXAMPLES = """\
 examples:
@@ -22,7 +25,7 @@ examples:
   megxl embed sub-01_meg.fif --model meg-xl-med.ckpt --out eeg.npz --channels eeg --exclude 'EEG 057'
 
 in Python:
-  from megxl.extraction import load_embedding
+  from megxl import load_embedding
   load_embedding("features.npz").features
 """
 
@@ -67,9 +70,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     features.add_argument("--report", metavar="FILE.html", type=Path, help="a page with notes and figures")
     machine = parser.add_argument_group("machine")
-    machine.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where the model runs"
-    )
+    machine.add_argument("--device", metavar="D", default="auto",
+                         help="auto (the default), cpu, cuda, cuda:1, mps: where the model runs")  # fmt: skip
     machine.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32",
                          help="arithmetic of the model; features are stored as float32")  # fmt: skip
     machine.add_argument("--threads", metavar="N", type=int, help="processor threads of PyTorch")
@@ -123,12 +125,19 @@ def _summarise(args: argparse.Namespace, embedding: "Embedding", clock: "StageCl
     rows: list[tuple[str, object]] = [
         ("features", f"{' x '.join(map(str, embedding.features.shape))} ({_MEANING[args.pooling]})"),
         ("time", clock.summary()),
+        *(("read", f"{name}, SHA-256 {digest}") for digest, name in _weight_files(embedding).items()),
         *(("note", note) for note in embedding.notes if note != embedding.warning),
         ("written", args.out),
     ]
     if args.report is not None:
         rows.append(("report", args.report))
     print_table(f"{args.recording.name}: embedded", rows, embedding.warning)
+
+
+def _weight_files(embedding: "Embedding") -> dict[str, str]:
+    """Names of the checkpoint files that were read, by SHA-256: one if the model carries its codec."""
+    sources = [embedding.provenance[role] for role in ("model", "tokenizer")]
+    return {source["sha256"]: source["file"] for source in sources}
 
 
 _MEANING = {"none": "sensors x tokens x width", "sensor": "windows x sensors x width", "time": "tokens x width"}

@@ -56,10 +56,10 @@ def describe(path: Path) -> dict[str, Any]:
 
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    if is_embedding(path):
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is neither a file nor a folder.")
+    if path.suffix.lower() == ".npz" or is_embedding(path):
         return _describe_embedding(path)
-    if path.suffix.lower() == ".npz":
-        raise InputError(f"{path.name} does not hold features that `megxl embed` wrote.")
     if is_ours(path) or path.suffix.lower() in _CHECKPOINT_ENDINGS:
         return _describe_checkpoint(path)
     return _describe_recording(path)

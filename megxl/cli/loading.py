@@ -32,10 +32,13 @@ def load_model(
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn auto, cpu, cuda or mps into a device that is there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """Turn auto, cpu, cuda, cuda:1 or mps into a device that is there."""
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        name = next(device for device, present in there.items() if present)
-    if not there[name]:
+        name = next(kind for kind, count in there.items() if count)
+    kind, _, number = name.partition(":")
+    if kind not in there or not (number or "0").isdecimal():
+        raise InputError(f"--device {name} is not known: use auto, cpu, cuda, cuda:1 (the second GPU) or mps.")
+    if int(number or 0) >= there[kind]:
         raise InputError(f"PyTorch sees no {name} device on this machine: use --device cpu or auto.")
-    return torch.device(name)
+    return torch.device(kind, int(number)) if number else torch.device(kind)

@@ -5,6 +5,7 @@ Letters: C sensors, T tokens, W windows, D width, Q levels, V codes.
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,20 +98,46 @@ def load_embedding(path: str | Path) -> Embedding:
     Raises
     ------
     InputError
-        If the path does not exist or holds something else.
+        If the path does not exist, holds something else, or is damaged.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: give a folder or .npz file that `megxl embed` wrote.")
     if not is_embedding(path):
         raise InputError(
-            f"{path.name} does not hold features of megxl: give a folder or .npz file that `megxl embed` wrote."
+            f"{path.name} does not hold features of megxl, or is damaged or incomplete: "
+            "give a folder or .npz file that `megxl embed` wrote."
         )
-    meta, arrays = _read_archive(path) if path.is_file() else _read_folder(path)
+    meta = _read_meta(path)
     if meta["version"] > VERSION:
         raise InputError(
             f"{path.name} has format {meta['version']} of a newer megxl, this one reads {VERSION}: update megxl."
         )
+    try:
+        return _assemble(meta, _read_archive(path) if path.is_file() else _read_folder(path))
+    except (FileNotFoundError, *_UNREADABLE) as error:
+        raise InputError(
+            f"{path.name} is damaged or incomplete ({' '.join(str(error).split())}): copy it again, "
+            "or make it again with `megxl embed`."
+        ) from error
+
+
+def is_embedding(path: Path) -> bool:
+    """Whether a folder or file holds features that this package wrote."""
+    try:
+        meta = _read_meta(path)
+    except (FileNotFoundError, *_UNREADABLE):
+        return False
+    return isinstance(meta, dict) and meta.get("format") == FORMAT and "version" in meta
+
+
+_UNREADABLE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What numpy, json and zipfile raise for files of another kind, cut short, or with bytes that changed."""
+
+
+def _assemble(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Embedding:
+    if list(arrays["features"].shape) != meta["shape"]:
+        raise ValueError(f"features of shape {arrays['features'].shape} instead of {tuple(meta['shape'])}")
     return Embedding(
         sensors=SensorArray.from_json(meta["sensors"]),
         windows=[Window(**window) for window in meta["windows"]],
@@ -122,15 +149,6 @@ def load_embedding(path: str | Path) -> Embedding:
     )
 
 
-def is_embedding(path: Path) -> bool:
-    """Whether a folder or file holds features that this package wrote."""
-    try:
-        meta = _read_meta(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return False
-    return isinstance(meta, dict) and meta.get("format") == FORMAT
-
-
 def _read_meta(path: Path) -> Any:
     if path.is_dir():
         return json.loads((path / META).read_text(encoding="utf-8"))
@@ -140,14 +158,12 @@ def _read_meta(path: Path) -> Any:
         return json.loads(str(archive["meta"]))
 
 
-def _read_folder(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read_folder(path: Path) -> dict[str, np.ndarray]:
     arrays = {file.stem: np.load(file, allow_pickle=False) for file in path.glob("*.npy") if file.stem != "features"}
-    arrays["features"] = np.load(path / "features.npy", mmap_mode="r")
-    return _read_meta(path), arrays
+    return arrays | {"features": np.load(path / "features.npy", mmap_mode="r")}
 
 
-def _read_archive(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read_archive(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files if name not in ("features", "meta")}
-    arrays["features"] = map_member(path, "features")
-    return _read_meta(path), arrays
+    return arrays | {"features": map_member(path, "features")}

@@ -21,12 +21,9 @@ from megxl.extraction.settings import Bads, ExtractionSettings
 from megxl.extraction.staging import GrowingArray
 from megxl.extraction.windows import Window, cut_windows, token_times
 from megxl.model.megxl import MEGXL
-from megxl.signals.normalization import scale_blocks
+from megxl.signals.normalization import BLOCK_S, scale_blocks
 from megxl.signals.preparation import PreparedRecording
 from megxl.tokenizer.biocodec import BioCodec
-
-BLOCK_S = 3.0
-"""Seconds that are centred and scaled together, as in training."""
 
 
 class Progress(Protocol):

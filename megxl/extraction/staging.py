@@ -1,7 +1,6 @@
-"""Output that appears under its name in one step, when it is complete, and arrays that outgrow the memory.
+"""Features on disk, put in place when they are complete, and arrays that outgrow the memory.
 
-An output is a folder of .npy files and a meta.json, or the same in one .npz file. Both are built in a hidden folder
-beside their final place, so that a run that fails or is killed leaves nothing under the final name.
+An output is a folder of .npy files and a meta.json, or the same in one .npz file; both are built in a hidden folder.
 """
 
 import shutil
@@ -10,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from uuid import uuid4
 
 import numpy as np
 
 from megxl.errors import InputError
+from megxl.placing import free_to_write, placed
 
 META = "meta.json"
+_OTHER_ENDINGS = {".npy", ".html", ".htm", ".h5", ".fif", ".pt", ".ckpt", ".json", ".mat", ".csv"}
 
 
 def is_archive(out: Path) -> bool:
@@ -26,37 +26,23 @@ def is_archive(out: Path) -> bool:
 
 def check_output(out: Path, *, overwrite: bool) -> None:
     """Raise an `InputError` if an output must not or cannot be put at `out`."""
-    if not out.name:
-        raise InputError(f"{out} is not a name for an output: give a new folder or a file that ends in .npz.")
-    if not out.parent.is_dir():
-        raise InputError(f"{out.name}: the folder to put it in ({out.parent}) does not exist; make it first.")
-    if not out.exists():
-        return
-    if not overwrite:
-        raise InputError(f"{out} exists already: choose another name, or allow it to be replaced (--overwrite).")
-    if is_archive(out) == out.is_dir() or (out.is_dir() and not (out / META).is_file()):
-        raise InputError(f"{out} is something else than features and will not be replaced: choose another name.")
+    if out.suffix.lower() in _OTHER_ENDINGS:
+        raise InputError(
+            f"{out.name}: features are written to one file that ends in .npz, or to a folder of .npy files, "
+            f"whose name must not end in {out.suffix}."
+        )
+    free_to_write(out, overwrite=overwrite, ours=None if is_archive(out) else _holds_features)
 
 
 @contextmanager
 def staging(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder to fill; put it in place as `out` when the block ends well, remove it when not."""
     check_output(out, overwrite=overwrite)
-    folder = out.with_name(f".{out.name}.{uuid4().hex[:8]}.partial")
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise InputError(f"{out}: cannot write there ({error.strerror}); choose another place.") from error
-    try:
-        yield folder
+    with placed(out, folder=not is_archive(out)) as part:
+        part.mkdir(exist_ok=True)
+        yield part
         if is_archive(out):
-            archive = folder / "archive"
-            _zip(folder, archive)
-            archive.replace(out)
-        else:
-            _swap_folder(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            _pack(part)
 
 
 def check_space(folder: Path, n_bytes: int) -> None:
@@ -106,27 +92,22 @@ def map_member(archive: Path, name: str) -> np.ndarray:
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 
-def _zip(folder: Path, archive: Path) -> None:
-    """Pack the arrays and meta.json (as an array of one string, `meta`) as numpy's own .npz, uncompressed."""
+def _holds_features(folder: Path) -> bool:
+    """Whether a folder has what an extraction writes, and nothing else."""
+    names = {path.name for path in folder.iterdir()}
+    return META in names and all(name == META or name.endswith(".npy") for name in names)
+
+
+def _pack(folder: Path) -> None:
+    """Turn a folder of arrays and meta.json (as an array of one string, `meta`) into numpy's own .npz, uncompressed."""
     np.save(folder / "meta.npy", np.array((folder / META).read_text(encoding="utf-8")))
+    archive = folder / "archive"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, allowZip64=True) as target:
         for path in sorted(folder.glob("*.npy")):
             # without a date, equal features make equal files
             with path.open("rb") as source, target.open(zipfile.ZipInfo(path.name), "w", force_zip64=True) as member:
                 shutil.copyfileobj(source, member, 1 << 20)
             path.unlink()
-
-
-def _swap_folder(folder: Path, out: Path) -> None:
-    """Put `folder` in the place of `out`; an older folder of that name goes only when the new one is there."""
-    if not out.exists():
-        folder.rename(out)
-        return
-    old = folder.with_suffix(".old")
-    out.rename(old)
-    try:
-        folder.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
+    emptied = folder.rename(folder.with_suffix(".packed"))
+    (emptied / archive.name).rename(folder)
+    shutil.rmtree(emptied)

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from megxl.errors import InputError
+from megxl.signals.normalization import BLOCK_S
 from megxl.sizes import MEGXLConfig
-
-BLOCK_S = 3.0
-"""Length of the blocks among which runs are drawn; fixed, whatever the length of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class MaskPlan:
 
 
 def plan_mask(tokens: int, config: MEGXLConfig) -> MaskPlan:
-    """Lay out the mask of a window of so many tokens.
+    """Lay out the mask of a window of so many tokens: as many blocks as it has whole blocks of 3 s.
 
     A run longer than a block is clamped to the block. More runs than there are blocks, or a window shorter than a
     block, cannot be honoured and raise InputError.

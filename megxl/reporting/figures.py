@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from megxl.extraction import Embedding
-from megxl.signals.normalization import scale_blocks
+from megxl.signals.normalization import BLOCK_S, scale_blocks
 from megxl.signals.preparation import PreparedRecording
 
 if TYPE_CHECKING:
     import mne
 
 EXCERPT_S = 10.0
-BLOCK_S = 3.0
 N_TRACES = 8
 
 INK, ACCENT, FAINT, ALARM = "#1c2733", "#2a6f97", "#9fb1bf", "#b3261e"
@@ -60,11 +59,12 @@ def plot_prepared(
     spacing = _draw_traces(upper, times_s, signal_CT[:, :n_samples], names, _types(raw, names))
     upper.set_title(f"Prepared: filtered, {sfreq_hz:g} Hz ({spacing} between lines)", loc="left", fontsize=10)
     upper.set_xlabel("")
-    _draw_lines(lower, times_s, scaled_CT[:, :n_samples] / 10.0, names)
+    _draw_lines(lower, times_s, scaled_CT[:, :n_samples] / 6.0, names)
     for border_s in np.arange(BLOCK_S, times_s[-1], BLOCK_S):
         lower.axvline(border_s, color=ACCENT, linewidth=0.8, linestyle=":")
     lower.set_title(
-        "As the tokenizer sees it: centred, scaled, clipped in blocks of 3 s (10 interquartile ranges between lines)",
+        f"As the tokenizer sees it: centred, scaled, clipped in blocks of {BLOCK_S:g} s "
+        "(6 interquartile ranges between lines)",
         loc="left",
         fontsize=10,
     )

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from megxl.errors import InputError
 from megxl.extraction import Embedding
+from megxl.placing import free_to_write, placed
 from megxl.reporting.figures import ALARM, plot_code_usage, plot_prepared, plot_raw, weights_line
 from megxl.reporting.maps import plot_energy
 from megxl.signals.preparation import PreparedRecording
@@ -20,10 +20,7 @@ def check_report(path: Path, *, overwrite: bool) -> None:
     """Raise an `InputError` if a report must not or cannot be written to `path`."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path.name}: a report is a web page; give it a name that ends in .html.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.name}: the folder to put it in ({path.parent}) does not exist; make it first.")
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise InputError(f"{path} exists already: choose another name, or allow it to be replaced (--overwrite).")
+    free_to_write(path, overwrite=overwrite)
 
 
 def write_report(
@@ -69,12 +66,8 @@ def write_report(
     ):
         report.add_figure(figure, title, caption=caption, tags=())
     report.add_html(details_html(embedding), "Settings and provenance", tags=())
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial.html")
-    try:
-        report.save(unfinished, open_browser=False, verbose="ERROR")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with placed(path, folder=False) as part:
+        report.save(part, open_browser=False, verbose="ERROR")
     return path
 
 
@@ -116,9 +109,11 @@ def _overview(embedding: Embedding) -> Iterable[tuple[str, Any]]:
         "tokens",
         f"{len(embedding.times_s)} a sensor, one every {settings['samples_per_token'] / settings['sfreq_hz']:g} s",
     )
+    last_s = (last.stop - last.start) / settings["sfreq_hz"]
     yield (
         "windows",
-        f"{len(embedding.windows)} of {settings['window_s']:g} s" + ("" if last.complete else ", the last one shorter"),
+        f"{len(embedding.windows)} of {settings['window_s']:g} s"
+        + ("" if last.complete else f", the last one {last_s:g} s"),
     )
     yield (
         "features",

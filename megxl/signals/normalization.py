@@ -1,4 +1,4 @@
-"""Robust scaling of the prepared signal in blocks of 3 s, in torch, on the device where the model runs.
+"""Robust scaling of the prepared signal in blocks of `BLOCK_S`, in torch, on the device where the model runs.
 
 Letters: B batch, C sensors, T samples, N blocks, K samples in a block.
 """
@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from megxl.errors import InputError
+
+BLOCK_S = 3.0
+"""Seconds of a signal that are centred and scaled together, as in training."""
 
 # a smaller interquartile range is rounding noise of a flat sensor: nothing is divided by it (as in scikit-learn)
 SMALLEST_SCALE = 10.0 * torch.finfo(torch.float64).eps
@@ -22,7 +25,7 @@ def scale_blocks(signal_BCT: Tensor, block: int = 150, limit: float = 5.0) -> Te
     signal_BCT : Tensor, shape (B, C, T)
         Prepared signal in SI units; any T >= 1, the last block may be shorter and has its own statistics.
     block : int
-        Samples in a block (150 = 3 s at 50 Hz).
+        Samples in a block (150 = `BLOCK_S` at 50 Hz).
     limit : float
         Clip at plus and minus this many interquartile ranges.
 

@@ -3,7 +3,8 @@
 Letters: C sensors, T samples, K channels of one block.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -12,12 +13,11 @@ import mne
 import numpy as np
 
 from megxl.errors import InputError
+from megxl.signals.messages import collected_warnings, repeatable
 from megxl.signals.quality import QualityReport, inspect
-from megxl.signals.reading import collected_warnings, provenance
+from megxl.signals.reading import provenance
+from megxl.signals.samples import picks_of, read_blocks
 from megxl.signals.sensors import SensorArray
-
-BLOCK_BYTES = 256 * 2**20
-BLOCK_CHANNELS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +76,15 @@ def prepare(
     Parameters
     ----------
     raw : mne.io.BaseRaw
-        Read in blocks of at most 32 channels and 256 MB; left as it is.
+        Left as it is. Its samples are read once; more than 256 MB of them are kept in a temporary file meanwhile (the
+        environment variable TMPDIR chooses its folder).
     names : sequence of str
         The sensors, in the order of the rows that come out.
     settings : Preparation, optional
         Band and rate.
     bads : {"mask", "interpolate", "keep"}
         Sensors that ``raw.info["bads"]`` lists: name them in the result, replace them from their neighbours, or treat
-        them as good.
+        them as good. In the first two cases they may hold NaN: such a sensor is set to zero.
     advance : callable, optional
         Called after each block with the number of channels that were finished since the last call.
 
@@ -94,8 +95,8 @@ def prepare(
     Raises
     ------
     InputError
-        A rate below ``sfreq_hz``, samples that are NaN or infinite or cannot be read, bad geometry, bad sensors that
-        cannot be interpolated, an unknown value of ``bads``.
+        A rate below ``sfreq_hz``, samples that are NaN or infinite or cannot be read, no space for them, bad
+        geometry, bad sensors that cannot be interpolated, an unknown value of ``bads``.
     """
     settings = settings or Preparation()
     if bads not in ("mask", "interpolate", "keep"):
@@ -105,21 +106,21 @@ def prepare(
     notes: list[str] = [*source.pop("notes"), *_notes_on_rate(raw, settings)]
     quality = QualityReport()
     signal_CT = np.empty((0, 0), dtype=np.float32)
-    done = 0
-    for block in _blocks(names, raw.n_times):
-        with collected_warnings() as warned:
-            data_KT = _read_block(raw, block)
-            quality.extend(_inspected(data_KT, block, raw.info["sfreq"]))
-            signal_KT = _filter_and_resample(raw, block, data_KT, settings)
-        if done == 0:
-            signal_CT = np.empty((len(names), signal_KT.shape[1]), dtype=np.float32)
-        signal_CT[done : done + len(block)] = signal_KT
-        done += len(block)
-        notes += [note for note in map(_readable, warned) if note not in notes]
-        if advance is not None:
-            advance(len(block))
-    notes += quality.notes
     marked = [name for name in names if name in raw.info["bads"]]
+    replaced = () if bads == "keep" else marked
+    done = 0
+    with collected_warnings() as warned, closing(read_blocks(raw, names)) as blocks:
+        for block, data_KT in blocks:
+            quality.extend(_inspected(data_KT, block, raw.info["sfreq"], replaced))
+            signal_KT = _filter_and_resample(raw, block, data_KT, settings)
+            if done == 0:
+                signal_CT = np.empty((len(names), signal_KT.shape[1]), dtype=np.float32)
+            signal_CT[done : done + len(block)] = signal_KT
+            done += len(block)
+            if advance is not None:
+                advance(len(block))
+    notes += [note for note in dict.fromkeys(map(_readable, warned)) if note not in notes]
+    notes += quality.notes
     if marked and bads == "interpolate":
         _interpolate(signal_CT, raw.info, names, settings.sfreq_hz)
     if marked:
@@ -152,29 +153,13 @@ def _has_low_pass(sfreq_hz: float, settings: Preparation) -> bool:
     return settings.high_hz < sfreq_hz / 2
 
 
-def _blocks(names: Sequence[str], samples: int) -> Iterator[Sequence[str]]:
-    size = max(1, min(BLOCK_CHANNELS, BLOCK_BYTES // (8 * max(1, samples))))
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
-
-
-def _read_block(raw: mne.io.BaseRaw, block: Sequence[str]) -> np.ndarray:
-    try:
-        return np.asarray(raw.get_data(picks=_picks(raw.info, block)))
-    except Exception as error:  # readers trust the header; samples that are not there make them stumble anyhow
-        file = next((name.name for name in raw.filenames if name is not None), "the recording")
-        text = " ".join(str(error).split())
-        raise InputError(f"The samples of {file} cannot be read, it may have been cut short: {text}") from error
-
-
-def _picks(info: mne.Info, names: Sequence[str]) -> np.ndarray:
-    rows = {name: row for row, name in enumerate(info.ch_names)}
-    return np.array([rows[name] for name in names])
-
-
-def _inspected(data_KT: np.ndarray, block: Sequence[str], sfreq_hz: float) -> QualityReport:
+def _inspected(data_KT: np.ndarray, block: Sequence[str], sfreq_hz: float, replaced: Collection[str]) -> QualityReport:
+    """Look at the samples; of those that are not finite, set the sensors to zero that will be replaced."""
     report = inspect(data_KT, block)
     for name, first in report.first_nonfinite.items():
+        if name in replaced:
+            data_KT[block.index(name)] = 0.0
+            continue
         raise InputError(
             f"Channel {name!r} holds {report.nonfinite[name]} samples that are NaN or infinite, the first at "
             f"{first / sfreq_hz:.3f} s. Leave it out with --exclude, or crop the recording."
@@ -185,7 +170,7 @@ def _inspected(data_KT: np.ndarray, block: Sequence[str], sfreq_hz: float) -> Qu
 def _filter_and_resample(
     raw: mne.io.BaseRaw, block: Sequence[str], data_KT: np.ndarray, settings: Preparation
 ) -> np.ndarray:
-    part = mne.io.RawArray(data_KT, mne.pick_info(raw.info, _picks(raw.info, block)))
+    part = mne.io.RawArray(data_KT, mne.pick_info(raw.info, picks_of(raw.info, block)))
     # the filter works around marked skips and edges; onsets count from the first sample here
     marks = raw.annotations
     onsets_s = marks.onset - raw.first_time
@@ -205,7 +190,7 @@ def _readable(warning: str) -> str:
 
 def _interpolate(signal_CT: np.ndarray, info: mne.Info, names: Sequence[str], sfreq_hz: float) -> None:
     """Replace the bad rows of ``signal_CT`` in place: linear over sensors, it commutes with filters over time."""
-    picked = mne.pick_info(info, _picks(info, names), verbose="ERROR")
+    picked = mne.pick_info(info, picks_of(info, names), verbose="ERROR")
     bads = list(picked["bads"])
     if len(bads) == len(names):
         raise InputError(f"All {len(names)} sensors are marked bad: there is nothing to interpolate from.")
@@ -215,12 +200,11 @@ def _interpolate(signal_CT: np.ndarray, info: mne.Info, names: Sequence[str], sf
     try:
         low_rate.interpolate_bads(reset_bads=False, verbose="ERROR")
     except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
-        text = " ".join(str(error).split())
         raise InputError(
-            f"{len(bads)} bad sensors (first: {bads[0]!r}) cannot be interpolated ({text}). "
+            f"{len(bads)} bad sensors (first: {bads[0]!r}) cannot be interpolated ({repeatable(error)}). "
             "Leave them out with --exclude, or use --bads mask or keep."
         ) from error
-    rows = _picks(picked, bads)
+    rows = picks_of(picked, bads)
     signal_CT[rows] = low_rate.get_data(picks=rows)
 
 

@@ -47,7 +47,11 @@ class QualityReport:
         if self.flat:
             found.append(f"Flat sensors ({len(self.flat)}), which become zero: {', '.join(self.flat)}.")
         if self.nonfinite:
-            found.append(f"Sensors with NaN or infinite samples ({len(self.nonfinite)}): {', '.join(self.nonfinite)}.")
+            counts = ", ".join(f"{name} ({count})" for name, count in self.nonfinite.items())
+            found.append(
+                f"Sensors with NaN or infinite samples ({len(self.nonfinite)}; how many samples), set to zero "
+                f"throughout: {counts}."
+            )
         if self.saturated:
             shares = ", ".join(f"{name} ({share:.0%})" for name, share in self.saturated.items())
             found.append(f"Sensors that look saturated ({len(self.saturated)}; share of samples at a limit): {shares}.")

@@ -3,17 +3,18 @@
 import difflib
 import logging
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import mne
 
 from megxl.errors import InputError
-from megxl.signals.sensors import ELECTRODE, GRADIOMETER, MAGNETOMETER, neuromag306_channels, sensor_kind
+from megxl.signals.coils import ELECTRODE, GRADIOMETER, MAGNETOMETER, sensor_kind
+from megxl.signals.messages import collected_warnings, refusal_of_system, repeatable
+from megxl.signals.montage import place_electrodes
+from megxl.signals.neuromag306 import neuromag306_channels
 
 logger = logging.getLogger("megxl")
 
@@ -56,10 +57,13 @@ def open_recording(
     Raises
     ------
     InputError
-        No such file, no recording, a damaged or incomplete one, a reader that is not installed, MaxShield data, a
-        montage that does not fit.
+        No such file, one that may not be read, no recording, a damaged or incomplete one, a reader
+        that is not installed, MaxShield data, a montage that does not fit.
     """
-    path = _entrance(Path(path))
+    try:
+        path = _entrance(Path(path)).absolute()
+    except OSError as error:
+        raise InputError(_why_unreadable(Path(path), error)) from error
     with collected_warnings() as notes:
         raw = _read(path)
         _refuse_later_part(path)
@@ -74,8 +78,7 @@ def open_recording(
             )
         notes.append("Raw MaxShield data, not corrected by MaxFilter: they may be distorted.")
     if montage is not None:
-        notes += _place_electrodes(raw, montage, path.name)
-    notes = [_without_folders(note, path) for note in notes]
+        notes += place_electrodes(raw, montage, path.name)
     for note in notes:
         logger.info("%s: %s", path.name, note)
     raw.info["temp"] = {"megxl_notes": notes}  # MNE's place for such things: copied with the recording, never written
@@ -124,6 +127,8 @@ def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequen
 def provenance(raw: mne.io.BaseRaw) -> dict[str, Any]:
     """Describe a recording for the files made from it: nothing here says who was measured, by whom, where or when.
 
+    Names of files are recorded, names of folders are not; the name of a file can itself identify a person.
+
     Returns
     -------
     dict
@@ -131,7 +136,7 @@ def provenance(raw: mne.io.BaseRaw) -> dict[str, Any]:
         channels, MaxShield, Maxwell filter, CTF compensation, projectors, seconds marked bad, and ``notes`` (what MNE
         warned of while reading).
     """
-    paths = [Path(name) for name in raw.filenames if name is not None]
+    paths = [_opener(Path(name)) for name in raw.filenames if name is not None]
     # a CTF recording is known by its folder
     files = dict.fromkeys(path.parent.name if path.parent.suffix.lower() == ".ds" else path.name for path in paths)
     reader = type(raw).__name__
@@ -168,19 +173,6 @@ def neuromag306_info(sfreq_hz: float) -> mne.Info:
     return info
 
 
-@contextmanager
-def collected_warnings() -> Iterator[list[str]]:
-    """Collect what MNE warns of (each sentence once) instead of showing it."""
-    notes: list[str] = []
-    with warnings.catch_warnings(record=True) as caught, mne.use_log_level("WARNING"):
-        warnings.simplefilter("always")
-        yield notes
-    developer = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-    told = [" ".join(str(warning.message).split()) for warning in caught if not issubclass(warning.category, developer)]
-    # what MNE thinks of a file's name says nothing about its data
-    notes += dict.fromkeys(text for text in told if "MNE naming conventions" not in text)
-
-
 def _entrance(path: Path) -> Path:
     """Return the file or folder that opens the recording to which this path belongs."""
     if not path.exists():
@@ -188,8 +180,8 @@ def _entrance(path: Path) -> Path:
     if path.is_file():
         if path.stat().st_size == 0:
             raise InputError(f"{path.name} is empty (0 bytes): it was not copied, or only its name was.")
-        opener = path.with_suffix(_OPENED_BY.get(path.suffix.lower(), path.suffix))
-        if opener != path and opener.exists():
+        opener = _opener(path)
+        if opener != path:
             raise InputError(f"{path.name} is one file of a recording; open it by {opener.name}.")
         # CTF: a file inside of the folder; 4D/BTi: the data file stands beside its configuration
         return path.parent if path.parent.suffix.lower() == ".ds" else path
@@ -204,6 +196,12 @@ def _entrance(path: Path) -> Path:
     inside = sorted(file for file in path.iterdir() if file.suffix.lower() in endings)
     hint = f"; it holds {_listed(inside)}" if inside else ""
     raise InputError(f"{path} is a folder, but no recording{hint}. Allowed: {FORMATS}.")
+
+
+def _opener(path: Path) -> Path:
+    """Return the file beside this one by which its recording is opened, or this one."""
+    opener = path.with_suffix(_OPENED_BY.get(path.suffix.lower(), path.suffix))
+    return opener if opener.exists() else path
 
 
 def _is_bti(path: Path) -> bool:
@@ -227,7 +225,9 @@ def _read(path: Path) -> mne.io.BaseRaw:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    text = _without_folders(" ".join(str(error).split()), path)
+    if refusal := refusal_of_system(error, path.name):
+        return refusal
+    text = repeatable(error)
     if part := re.search(r"Split raw file detected but next file (.+?) does not exist", text):
         return (
             f"{path.name} is a split recording and its part {Path(part[1]).name} is missing. "
@@ -253,45 +253,6 @@ def _refuse_later_part(path: Path) -> None:
         raise InputError(f"{path.name} is a later part of a split recording; open {first.name}, all parts are read.")
 
 
-def _place_electrodes(raw: mne.io.BaseRaw, montage: str | Path, recording: str) -> list[str]:
-    """Give the electrodes their positions; return what did not fit."""
-    electrodes = [channel["ch_name"] for channel in raw.info["chs"] if sensor_kind(channel) == ELECTRODE]
-    if not electrodes:
-        raise InputError(f"{recording} has no EEG channel to which the montage {montage} could give a position.")
-    positions = _read_montage(montage)
-    known = {name.lower() for name in positions.ch_names}
-    unknown = [name for name in electrodes if name.lower() not in known]
-    if len(unknown) == len(electrodes):
-        raise InputError(
-            f"None of the {len(electrodes)} electrodes of {recording} (first: {electrodes[0]!r}) is in the montage "
-            f"{Path(montage).name} (first: {positions.ch_names[0]!r}). Use a montage with the recording's names."
-        )
-    with collected_warnings() as notes:
-        raw.set_montage(positions, match_case=False, on_missing="ignore")
-    if unknown:
-        notes.append(
-            f"{len(unknown)} of {len(electrodes)} electrodes are not in the montage {Path(montage).name} "
-            f"and have no position: {', '.join(unknown)}."
-        )
-    return notes
-
-
-def _read_montage(montage: str | Path) -> mne.channels.DigMontage:
-    path = Path(montage)
-    try:
-        with collected_warnings():  # MNE is renaming its built-in montages: old names still work
-            if path.exists():
-                return mne.channels.read_custom_montage(path)
-            return mne.channels.make_standard_montage(str(montage))
-    except Exception as error:  # as for recordings: whatever the file makes MNE stumble over
-        if path.exists():
-            text = _without_folders(" ".join(str(error).split()), path)
-            raise InputError(f"{path.name} is no montage that MNE reads: {text}") from error
-        built_in = [str(name) for name in mne.channels.get_builtin_montages()]
-        some = ", ".join(difflib.get_close_matches(str(montage), built_in, cutoff=0.3) or built_in[:3])
-        raise InputError(f"The montage {montage} is neither a file nor built into MNE (such as {some}).") from error
-
-
 def _count_channels(raw: mne.io.BaseRaw) -> dict[str, int]:
     # MNE calls all sensors that measure in tesla "mag"; here the coil decides
     types = zip(raw.info["chs"], raw.get_channel_types(), strict=True)
@@ -310,11 +271,3 @@ def _bad_seconds(raw: mne.io.BaseRaw) -> float:
             total_s += max(0.0, until_s - max(onset_s, covered_s))
             covered_s = max(covered_s, until_s)
     return round(float(total_s), 6)
-
-
-def _without_folders(text: str, path: Path) -> str:
-    # names of folders may be names of people
-    for folder in {str(path.parent), str(path.parent.resolve()), str(path.parent.absolute())}:
-        if folder not in {".", "/"}:
-            text = text.replace(folder + "/", "").replace(folder, "")
-    return text

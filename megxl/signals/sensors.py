@@ -3,62 +3,23 @@
 Letters: C sensors.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from megxl.errors import InputError
-
-GRADIOMETER, MAGNETOMETER, ELECTRODE = 0, 1, 2
-
-# the FIFF numbers of channel kinds and units that matter here
-_MEG_CHANNEL, _EEG_CHANNEL = 1, 2
-_TESLA, _TESLA_PER_METRE = 112, 201
-
-PLANAR_GRADIOMETER_COILS = frozenset(
-    {
-        2,  # NM_122
-        3011,  # VV_PLANAR_W
-        3012,  # VV_PLANAR_T1
-        3013,  # VV_PLANAR_T2
-        3014,  # VV_PLANAR_T3
-        3015,  # VV_PLANAR_T4
-    }
+from megxl.signals.coils import (
+    ELECTRODE,
+    GRADIOMETER,
+    MAGNETOMETER,
+    PLANAR_GRADIOMETER_COILS,
+    coil_number,
+    sensor_kind,
 )
-AXIAL_GRADIOMETER_COILS = frozenset(
-    {
-        2001,  # AXIAL_GRAD_5CM
-        4002,  # MAGNES_GRAD
-        5001,  # CTF_GRAD
-        6001,  # KIT_GRAD
-        7001,  # BABY_GRAD
-        7501,  # ARTEMIS123_GRAD
-        9001,  # KRISS_GRAD
-        9101,  # COMPUMEDICS_ADULT_GRAD
-        9102,  # COMPUMEDICS_PEDIATRIC_GRAD
-    }
-)
-MAGNETOMETER_COILS = frozenset(
-    {
-        2000,  # POINT_MAGNETOMETER
-        3021,  # VV_MAG_W
-        3022,  # VV_MAG_T1
-        3023,  # VV_MAG_T2
-        3024,  # VV_MAG_T3
-        3025,  # VV_MAG_T4
-        4001,  # MAGNES_MAG
-        7002,  # BABY_MAG
-        8001,  # QUSPIN_ZFOPM_MAG
-        8002,  # QUSPIN_ZFOPM_MAG2
-        8101,  # FIELDLINE_OPM_MAG_GEN1
-        8201,  # KERNEL_OPM_MAG_GEN1
-    }
-)
+from megxl.signals.neuromag306 import neuromag306_channels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,7 +98,7 @@ class SensorArray:
         loc_C12 = np.array([np.asarray(channel["loc"], dtype=np.float64)[:12] for channel in channels])
         _refuse_missing_positions(array_names, loc_C12[:, :3], kinds_C)
         _refuse_mixed_frames(channels)
-        planar_C = np.array([_coil(channel) in PLANAR_GRADIOMETER_COILS for channel in channels])
+        planar_C = np.array([coil_number(channel) in PLANAR_GRADIOMETER_COILS for channel in channels])
         orientations_C3 = np.where(planar_C[:, None], loc_C12[:, 3:6], loc_C12[:, 9:12])
         orientations_C3[kinds_C == ELECTRODE] = 0.0  # an electrode's loc[3:6] is its reference's position
         _refuse_missing_orientations(array_names, orientations_C3, kinds_C)
@@ -222,50 +183,9 @@ class SensorArray:
         return hash((self.names, self.positions_C3.tobytes()))
 
 
-def sensor_kind(channel: Mapping[str, Any]) -> int | None:
-    """Say what one channel of ``info["chs"]`` is: 0 gradiometer, 1 magnetometer, 2 electrode, None for all others.
-
-    By the coil, not by the unit: axial gradiometers (CTF, KIT) are recorded in tesla like magnetometers.
-    Reference sensors are None.
-    """
-    if channel["kind"] == _EEG_CHANNEL:
-        return ELECTRODE
-    if channel["kind"] != _MEG_CHANNEL:
-        return None
-    coil = _coil(channel)
-    if coil in PLANAR_GRADIOMETER_COILS or coil in AXIAL_GRADIOMETER_COILS:
-        return GRADIOMETER
-    if coil in MAGNETOMETER_COILS:
-        return MAGNETOMETER
-    # an instrument that is not in the tables: only gradiometers are ever given in T/m
-    return GRADIOMETER if channel["unit"] == _TESLA_PER_METRE else MAGNETOMETER
-
-
 def neuromag306() -> SensorArray:
     """Return the 306 sensors of a Neuromag VectorView system, from this package's table (it names its source)."""
     return SensorArray.from_info({"chs": neuromag306_channels()})
-
-
-def neuromag306_channels() -> list[dict[str, Any]]:
-    """Return the same sensors as entries of ``mne.Info["chs"]``: only the fields that describe the sensor."""
-    text = resources.files("megxl.signals").joinpath("neuromag306.csv").read_text(encoding="utf-8")
-    rows = csv.reader(line for line in text.splitlines() if not line.startswith("#"))
-    next(rows)  # the names of the columns
-    return [
-        {
-            "ch_name": name,
-            "kind": _MEG_CHANNEL,
-            "coil_type": int(coil),
-            "unit": _TESLA_PER_METRE if int(coil) in PLANAR_GRADIOMETER_COILS else _TESLA,
-            "coord_frame": 1,  # device
-            "loc": np.array(loc, dtype=np.float64),
-        }
-        for name, coil, *loc in rows
-    ]
-
-
-def _coil(channel: Mapping[str, Any]) -> int:
-    return int(channel["coil_type"]) & 0xFFFF  # CTF's order of software gradient compensation stands in the bits above
 
 
 def _sensor_channels(info: Mapping[str, Any], names: Sequence[str] | None) -> list[Mapping[str, Any]]:

@@ -11,6 +11,8 @@ import torch
 from brainstorm.models.criss_cross_transformer import CrissCrossTransformerModule
 from brainstorm.neuro_tokenizers.biocodec.model import BioCodecModel
 from megxl.errors import InputError
+from megxl.extraction import weights_warning
+from megxl.model.megxl import MEGXL
 from megxl.tokenizer.biocodec import BioCodec
 from tests.checkpoints.test_full_size import full_codec, full_model
 from tests.golden import assert_codes_match
@@ -168,6 +170,17 @@ def test_copies_of_the_published_code_are_named(tmp_path):
         check=True,
     )
     assert "biocodec/quantization.py" in run.stderr and "biocodec/model.py" in run.stderr
+
+
+def test_weights_from_a_state_dict_are_of_unknown_origin_and_not_called_random(tmp_path):
+    model = random_module()
+    assert weights_warning(model.module.provenance, model.module.tokenizer.provenance).startswith("RANDOM")
+    model.load_state_dict(model.state_dict())
+    for module in (model.module, model.module.tokenizer):
+        assert module.provenance["weights"] == "unknown"
+    assert weights_warning(model.module.provenance, model.module.tokenizer.provenance) is None
+    again = MEGXL.from_pretrained(model.module.save_pretrained(tmp_path / "m"))
+    assert weights_warning(again.provenance, again.tokenizer.provenance) is None
 
 
 def test_a_tokenizer_of_another_code_base_is_named():

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from megxl.checkpoints.files import read_checkpoint, write_checkpoint
 from megxl.errors import InputError
 from tests.checkpoints.making import codec_file, model_file
+from tests.rights import forbidden
 
 
 def test_every_kind_of_path_is_read(tmp_path):
@@ -37,14 +39,47 @@ def test_a_safetensors_file_alone_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "source", ["absent.ckpt", "absent", "/absent/x", "a/b.ckpt", "./a/b", "../a", "a/b/c", "a/b/c.fif", ""]
+    "source", ["absent.ckpt", "absent", "/absent/x", "a/b.ckpt", "./a/b", "../a", "a/b/c", "a/b/c.fif"]
 )
 def test_what_looks_like_a_path_is_never_sought_on_the_hub(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
-    if source == "":
-        source = tmp_path / "absent"
     with pytest.raises(InputError, match="No such file or folder"):
         read_checkpoint(source)
+
+
+def test_an_empty_name_is_refused_as_such():
+    with pytest.raises(InputError, match="name of the checkpoint is empty"):
+        read_checkpoint("")
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs a way to give up root")
+def test_what_may_not_be_read_is_named(tmp_path):
+    folder = write_checkpoint(tmp_path / "codec", read_checkpoint(codec_file(tmp_path)))
+    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {
+        "codec.pt": codec_file(tmp_path).read_bytes()
+    }
+    with forbidden(0o222, **files) as place:
+        for source in (place / "codec.pt", place, place / "model.safetensors"):
+            with pytest.raises(InputError, match=rf"{source} cannot be read: Permission denied"):
+                read_checkpoint(source)
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs a way to give up root")
+def test_tensors_that_may_not_be_read_are_not_called_damaged(tmp_path):
+    folder = write_checkpoint(tmp_path / "codec", read_checkpoint(codec_file(tmp_path)))
+    with forbidden(0o444, **{path.name: path.read_bytes() for path in folder.iterdir()}) as place:
+        if os.getresuid()[2] == 0:
+            os.seteuid(0)
+        (place / "model.safetensors").chmod(0o222)
+        if os.getresuid()[2] == 0:
+            os.seteuid(65534)
+        with pytest.raises(InputError, match=r"cannot be read"):
+            read_checkpoint(place)
+
+
+def test_a_name_that_is_too_long_is_a_sentence():
+    with pytest.raises(InputError, match=r"File name too long|No such file or folder"):
+        read_checkpoint("a" * 300)
 
 
 def test_importing_pulls_in_nothing_but_torch_and_safetensors():

@@ -22,13 +22,15 @@ def repository(tmp_path, monkeypatch) -> Path:
     asked = folder.parent / "asked.txt"
     asked.touch()
 
-    def download(name, file, *, revision=None):
+    def download(name, file, *, revision, local_files_only):
+        assert not local_files_only
         with asked.open("a") as log:
             log.write(f"{name} {file} {revision}\n")
         if not (folder / file).is_file():
             raise hub.errors.EntryNotFoundError("404")
         return str(folder / file)
 
+    monkeypatch.setattr("megxl.checkpoints.hub._reachable", lambda: True)
     monkeypatch.setattr(hub, "hf_hub_download", download)
     monkeypatch.setattr(hub, "list_repo_files", lambda name, revision=None: sorted(p.name for p in folder.iterdir()))
     monkeypatch.chdir(tmp_path)
@@ -141,17 +143,25 @@ def test_a_file_that_is_not_in_the_repository_is_named(repository):
 
 
 @pytest.mark.parametrize("name", ["pnpl/MEG-XL", "pnpl/MEG-XL/meg-xl-med.ckpt"])
-def test_offline_it_says_what_to_put_where(tmp_path, name):
+@pytest.mark.parametrize("network", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+def test_offline_it_says_at_once_and_only_what_to_put_where(tmp_path, name, network):
     code = (
         "from megxl.errors import InputError\nfrom megxl.checkpoints.files import read_checkpoint\n"
         f"try:\n    read_checkpoint({name!r})\nexcept InputError as error:\n    print(error)\n"
     )
     root = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": root}
+    environment = {**os.environ, **network, "HF_HOME": str(tmp_path), "PYTHONPATH": root}
     said = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
     )
-    assert "cannot be reached" in said.stdout and "meg-xl-med.ckpt" in said.stdout
+    assert said.stderr == ""
+    assert f"of the name {name}, and the hub cannot be reached" in said.stdout and "meg-xl-med.ckpt" in said.stdout
     assert "https://huggingface.co/pnpl/MEG-XL by hand and give the path" in said.stdout
 
 

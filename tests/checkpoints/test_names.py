@@ -3,6 +3,9 @@ import math
 import pytest
 
 from megxl.checkpoints.names import codec_rows, model_rows, our_rows
+from megxl.model.megxl import MEGXL
+from megxl.sizes import BioCodecConfig, MEGXLConfig
+from megxl.tokenizer.biocodec import BioCodec
 from tests.checkpoints.making import CODEC, MODEL
 
 PUBLISHED_CODEC = {
@@ -70,9 +73,6 @@ def test_places_in_the_published_layout_count_every_module(sizes):
 
 
 def test_the_model_and_codec_have_these_names():
-    torch_modules = pytest.importorskip("megxl.model.megxl"), pytest.importorskip("megxl.tokenizer.biocodec")
-    config = pytest.importorskip("megxl.model.config")
-    codec = torch_modules[1].BioCodec(torch_modules[1].BioCodecConfig(**CODEC))
-    model = torch_modules[0].MEGXL(config.MEGXLConfig(**MODEL), codec)
+    model = MEGXL(MEGXLConfig(**MODEL), BioCodec(BioCodecConfig(**CODEC)))
     expected = {row.released: row.shape for row in our_rows(model_rows({**MODEL, "tokenizer": CODEC}))}
     assert {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} == expected

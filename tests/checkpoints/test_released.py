@@ -1,4 +1,5 @@
 import copy
+import os
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from tests.checkpoints.making import (
     model_state,
     saved,
 )
+from tests.rights import forbidden
 
 
 def test_the_golden_model_goes_to_our_folder_and_back_bit_by_bit(shared, tmp_path):
@@ -86,6 +88,44 @@ def test_our_folder_to_released_and_back_is_the_same_file(tmp_path):
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     one, two = read_folder(first), read_folder(second)
     assert (one.config, one.training) == (two.config, two.training)
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_sizes_that_the_released_format_cannot_say_survive_it(tmp_path, carried):
+    sizes = {"dropout": 0.3, "sfreq_hz": 50.0} | ({} if carried else {"samples_per_token": 6})
+    checkpoint = read_released(model_file(tmp_path, model_state(codec=CODEC if carried else None)))
+    changed = replace(checkpoint, config=checkpoint.config | sizes)
+    again = read_released(write_released(tmp_path / "back.ckpt", changed)).config
+    assert again == changed.config and isinstance(again["sfreq_hz"], float)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({**MODEL, "tokenizer": {**CODEC, "filters": 8}}, r"says tokenizer = .*but the rest of the file"),
+        ({**MODEL, "mask_duration_s": 2.0, "tokenizer": CODEC}, r"says mask_duration_s = 2\.0, but the rest .* 3\.0"),
+        (MODEL, "says tokenizer = None"),
+        ({**MODEL, "dropout": 2, "tokenizer": CODEC}, "dropout must be a number from 0"),
+        ({"width": 16}, "lacks code_width, codes"),
+        ([16], r"must be a table of sizes, not \[16\]"),
+    ],
+)
+def test_stored_sizes_that_contradict_the_file_are_named(tmp_path, config, said):
+    with pytest.raises(InputError, match=rf"model\.ckpt \(megxl\.config\).*{said}"):
+        read_released(model_file(tmp_path, megxl={"config": config}))
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(tmp_path):
+    checkpoint = read_released(model_file(tmp_path))
+    one, two = (write_released(tmp_path / name, checkpoint) for name in ("one.ckpt", "two.ckpt"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="needs a way to give up root")
+def test_a_read_only_folder_is_named(tmp_path):
+    checkpoint = read_released(codec_file(tmp_path))
+    with forbidden(0o444) as folder, pytest.raises(InputError, match=rf"x\.pt: the folder {folder} cannot be written"):
+        write_released(folder / "x.pt", checkpoint)
 
 
 def test_code_books_are_stacked_by_level(tmp_path):
@@ -217,22 +257,23 @@ def test_a_tensor_stored_twice_under_both_names_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"num_heads": True}, "heads must be a whole number"),
         ({"num_layers": 8}, "num_layers = 8, but the file holds 2 layers"),
-        ({"num_heads": 3}, "num_heads = 3 does not fit"),
-        ({"num_heads": 1}, "num_heads = 1 does not fit"),
-        ({"num_heads": 16}, "num_heads = 16 does not fit"),
-        ({"num_heads": "4"}, "num_heads = '4'; a whole number"),
+        ({"num_heads": 3}, "heads must be even and width a multiple of 2 x heads.*not width 16 with 3 heads"),
+        ({"num_heads": 1}, "heads must be even.*with 1 heads"),
+        ({"num_heads": 16}, "heads must be even.*with 16 heads"),
+        ({"num_heads": "4"}, "heads must be a whole number from 1 to 10,000,000, not '4'"),
         ({"latent_dim": 32}, r"mask_token has \(16,\), expected \(32,\)"),
         ({"vocab_size": 32}, "the model has codes = 32, but the codec that it carries has 16"),
-        ({"fourier_pos_dim": 9}, "fourier_pos_dim = 9 must be even"),
+        ({"fourier_pos_dim": 9}, "fourier_width must be even"),
         ({"fourier_pos_dim": 12}, r"position_fourier_emb\.B has \(3, 5\), expected \(3, 6\)"),
-        ({"sampling_rate": 0}, "sampling_rate = 0 is not allowed"),
-        ({"mask_duration": float("nan")}, "mask_duration = nan is not allowed"),
+        ({"sampling_rate": 0}, "sfreq_hz must be a number above 0, not 0"),
+        ({"mask_duration": float("nan")}, "mask_duration_s must be a number above 0, not nan"),
         ({"learning_rate": [1]}, "learning_rate is a list; a number is expected"),
     ],
 )
 def test_hyper_parameters_that_contradict_the_file_are_named(tmp_path, change, said):
-    with pytest.raises(InputError, match=rf"model\.ckpt: .*{said}"):
+    with pytest.raises(InputError, match=rf"model\.ckpt.*{said}"):
         read_released(model_file(tmp_path, hyper_parameters=hyper_parameters() | change))
 
 
@@ -288,7 +329,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     target = tmp_path / "out.pt"
     target.write_bytes(b"before")
     with pytest.raises(InputError, match=r"1 missing \(encoder\.exit\.bias\)"):
-        write_released(target, replace(checkpoint, tensors=spoilt))
+        write_released(target, replace(checkpoint, tensors=spoilt), overwrite=True)
+    with pytest.raises(InputError, match="exists already"):
+        write_released(target, checkpoint)
     assert target.read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codec.pt", "out.pt"]
 
@@ -296,7 +339,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 def test_a_file_can_be_written_over_its_own_source(tmp_path):
     path = codec_file(tmp_path)
     state = torch.load(path)["model_state_dict"]
-    write_released(path, read_released(path))
+    write_released(path, read_released(path), overwrite=True)
     assert_same_tensors(torch.load(path)["model_state_dict"], state)
 
 
@@ -308,3 +351,10 @@ def test_weights_of_half_precision_keep_it(tmp_path):
 
 def test_the_sizes_are_those_of_the_file(tmp_path):
     assert read_released(saved(tmp_path / "m.ckpt", model_content())).config == {**MODEL, "tokenizer": CODEC}
+
+
+def test_steps_that_nobody_counted_do_not_come_back_as_none_at_all(tmp_path):
+    checkpoint = read_released(model_file(tmp_path))
+    told_less = replace(checkpoint, training={}, provenance={"weights": "unknown"})
+    back = read_released(write_released(tmp_path / "back.ckpt", told_less))
+    assert "global_step" not in back.training and back.provenance["untrained"] is False

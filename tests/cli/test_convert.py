@@ -45,3 +45,42 @@ def test_unknown_keys_need_consent_and_are_printed(tmp_path, capsys):
 def test_untrained_weights_are_said_to_be_so(tmp_path, capsys):
     megxl(model_file(tmp_path, global_step=1), tmp_path / "folder")
     assert "random or untrained" in capsys.readouterr().out
+
+
+def test_nothing_is_overwritten_without_being_told_to(tmp_path):
+    source = codec_file(tmp_path)
+    for out in (tmp_path / "folder", tmp_path / "copy.pt"):
+        megxl(source, out)
+        before = out.stat().st_ino
+        with pytest.raises(InputError, match=r"exists already.*--overwrite"):
+            megxl(source, out)
+        assert out.stat().st_ino == before
+        assert megxl(source, out, "--overwrite") == 0
+        assert out.stat().st_ino != before
+
+
+def test_the_input_is_never_overwritten(tmp_path):
+    source = codec_file(tmp_path)
+    folder = tmp_path / "folder"
+    megxl(source, folder)
+    (tmp_path / "link.pt").symlink_to(source)
+    for given, out in (
+        (source, source),
+        (source, tmp_path / "link.pt"),
+        (folder, folder),
+        (folder / "model.safetensors", folder),
+        (source, tmp_path),
+    ):
+        with pytest.raises(InputError, match="is, or holds, the checkpoint that is to be converted"):
+            megxl(given, out, "--overwrite")
+
+
+def test_a_folder_is_never_replaced_by_a_file(tmp_path):
+    (tmp_path / "x.ckpt").mkdir()
+    with pytest.raises(InputError, match=r"x\.ckpt is a folder, where a file is to be written"):
+        megxl(codec_file(tmp_path), tmp_path / "x.ckpt", "--overwrite")
+
+
+def test_a_place_that_cannot_be_is_refused_before_the_input_is_read(tmp_path):
+    with pytest.raises(InputError, match=r"absent\) does not exist"):
+        megxl(tmp_path / "not-there.pt", tmp_path / "absent" / "out")

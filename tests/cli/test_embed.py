@@ -1,9 +1,10 @@
+import errno
 import os
-import shutil
 
 import numpy as np
 import pytest
 
+from megxl.checkpoints.checkpoint import sha256_of
 from megxl.cli import main
 from megxl.extraction import embed_recording, load_embedding
 from megxl.model.megxl import MEGXL
@@ -42,6 +43,8 @@ def test_a_recording_becomes_features_and_a_report(recording, model, place, caps
     assert run("embed", recording, "--model", model, "--out", out, "--report", report) == 0
     said = capsys.readouterr()
     assert "15 x 25 x 64" in said.out and "RANDOM WEIGHTS" in said.out and "MEG 0113" in said.out
+    (line,) = [line for line in said.out.splitlines() if "SHA-256" in line]  # the model carries its codec
+    assert line.split()[1:] == ["model,", "SHA-256", sha256_of(model / "model.safetensors")]
     assert "preparing: 15 of 15 channels" in said.err and "tokens/s" in said.err
     expected = embed_recording(MEGXL.from_pretrained(model), recording)
     np.testing.assert_array_equal(load_embedding(out).features, expected.features)
@@ -83,6 +86,10 @@ def test_a_model_without_codec_takes_the_one_given_or_the_one_in_the_default_pla
     assert run(*words) == 2
     assert "brainstorm/neuro_tokenizers/biocodec_ckpt.pt" in capsys.readouterr().err
     assert run(*words, "--tokenizer", tmp_path / "codec") == 0
+    said = capsys.readouterr().out
+    assert all(
+        f"{name}, SHA-256 {sha256_of(tmp_path / name / 'model.safetensors')}" in said for name in ("bare", "codec")
+    )
     given = load_embedding(place / "f.npz").features.copy()
     default = tmp_path / "brainstorm" / "neuro_tokenizers"
     default.mkdir(parents=True)
@@ -128,10 +135,30 @@ MISTAKES = {
         "--report",
         "{place}/r.pdf",
     ),
+    "a page as features": (
+        "embed",
+        "{rec}",
+        "--model",
+        "{model}",
+        "--out",
+        "{place}/q.html",
+        "--report",
+        "{place}/q.html",
+    ),
+    "one array as features": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f.npy"),
+    "an endless name": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/" + 256 * "f"),
+    "a device of no kind": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f", "--device", "foo"),
     "no threads": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f.npz", "--threads", "0"),
     "nothing to describe": ("info", "{in}/nothing"),
+    "neither file nor folder": ("info", "/dev/null"),
+    "an endless name to describe": ("info", 256 * "f"),
     "an archive of others": ("info", "{in}/other.npz"),
+    "a demo of nothing": ("demo", "{in}/nothing.fif", "--out", "{place}/demo"),
+    "a demo of a text": ("demo", "{in}/notes.txt", "--out", "{place}/demo"),
+    "a demo below a file": ("demo", "--out", "{in}/notes.txt/demo"),
     "a demo into a file": ("demo", "--out", "{in}/notes.txt"),
+    "figures to nowhere": ("bench", "model", "--json", "{place}/no/speed.json"),
+    "a bench on no device": ("bench", "model", "--device", "foo"),
     "a demo without end": ("demo", "--out", "{place}/demo", "--seconds", "1e9"),
 }
 
@@ -152,18 +179,26 @@ def test_a_mistake_gets_one_sentence_and_leaves_nothing(recording, model, place,
     assert list(place.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_named(recording, model, place, capsys):
-    place.chmod(0o500)
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/data/f"), "/data/f: Permission denied."),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
+    ],
+)
+def test_what_the_operating_system_refuses_is_a_sentence(recording, model, place, capsys, monkeypatch, error, sentence):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(os, "mkdir", refuse)
     assert run("embed", recording, "--model", model, "--out", place / "f.npz") == 2
-    assert "cannot write" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1] == f"megxl: error: {sentence}"
+    assert list(place.iterdir()) == []
 
 
-def test_a_cuda_device_that_is_not_there_is_named(recording, model, place, capsys):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has one")
-    assert main(["embed", str(recording), "--model", str(model), "--out", str(place / "f"), "--device", "cuda"]) == 2
-    assert "no cuda device" in capsys.readouterr().err
-    shutil.rmtree(place)
+def test_a_gpu_that_is_not_there_is_named(recording, model, place, capsys):
+    words = ["embed", str(recording), "--model", str(model), "--out", str(place / "f"), "--device"]
+    assert main([*words, "cuda:64"]) == 2
+    assert "sees no cuda:64 device" in capsys.readouterr().err
+    assert main([*words, "cuda:x"]) == 2
+    assert "--device cuda:x is not known" in capsys.readouterr().err

@@ -72,13 +72,24 @@ def test_an_embedding(tmp_path, capsys, name):
     assert f"!! {embedding.warning}" in text and "1 x 15 x 64" in text
 
 
-def test_maxshield_is_told(shared, capsys):
-    path = shared / "realdata/meg_neuromag306/141027_cropped_90Hz_raw.fif"
+def test_maxshield_is_told_and_needs_consent(shared, tmp_path, capsys):
+    path = shared / "realdata/meg_neuromag306/test_move_anon_erm_raw.fif"
     known = facts(capsys, path)
-    assert known["embed"].endswith("only with --allow-maxshield") == known["maxshield"]
+    assert known["maxshield"] is True and known["embed"].endswith("; only with --allow-maxshield")
+    model = str(small_model().save_pretrained(tmp_path / "model"))
+    words = ["embed", str(path), "--model", model, "--out", str(tmp_path / "f.npz"), "--pooling", "sensor"]
+    assert main(words) == 2
+    assert "--allow-maxshield" in capsys.readouterr().err and not (tmp_path / "f.npz").exists()
+    assert main([*words, "--allow-maxshield"]) == 0
 
 
-def test_a_damaged_embedding_is_refused(tmp_path, capsys):
-    np.savez(tmp_path / "features.npz", features=np.zeros(3))
-    assert main(["info", str(tmp_path / "features.npz")]) == 2
+def test_damaged_embeddings_are_refused_in_a_sentence(tmp_path, capsys):
+    np.savez(tmp_path / "other.npz", features=np.zeros(3))
+    assert main(["info", str(tmp_path / "other.npz")]) == 2
     assert "does not hold features" in capsys.readouterr().err
+    out = tmp_path / "features"
+    embed_recording(small_model(), short_recording(), out=out)
+    (out / "energy.npy").unlink()
+    assert main(["info", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("megxl: error: features is damaged or incomplete") and said.count("\n") == 1

@@ -1,13 +1,16 @@
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import megxl
-from megxl.cli import COMMANDS, main
+from megxl.cli import COMMANDS, _parser, main
 
 
 def test_the_help_is_the_table_of_contents(capsys):
@@ -17,13 +20,16 @@ def test_the_help_is_the_table_of_contents(capsys):
     assert main([]) == 0 and capsys.readouterr().out == said
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_examples_in_its_help(capsys, command):
-    assert main([command, "--help"]) == 0
+@pytest.mark.parametrize("words", [*([name] for name in COMMANDS), ["bench", "model"], []], ids=" ".join)
+def test_every_help_has_examples_that_its_command_takes(capsys, words):
+    assert main([*words, "--help"]) == 0
     said = capsys.readouterr().out
-    assert "--debug" in said
-    # a command of commands shows the examples with each of them
-    assert f"megxl {command}" in said and ("examples:" in said or "WHAT" in said)
+    lines = [line.strip() for line in said.split("examples:")[1].splitlines() if line.startswith("  megxl ")]
+    assert lines and ("--debug" in said) == (len(words) == 1)
+    for line in lines:
+        example = shlex.split(re.split(r"\s{2,}", line)[0])[1:]  # what is said of it stands two spaces further
+        assert example[: len(words)] == words
+        assert _parser(example[0]).parse_args(example).command == example[0]
 
 
 def test_help_and_version_load_nothing_heavy():
@@ -61,14 +67,27 @@ def test_debug_shows_the_traceback(tmp_path):
         main(["info", str(tmp_path / "nothing.fif"), "--debug"])
 
 
+def test_signals_are_handled_only_while_a_command_runs(tmp_path, capsys):
+    before, codes = signal.getsignal(signal.SIGTERM), []
+    words = ["info", str(tmp_path / "nothing.fif")]
+    codes.append(main(words))
+    elsewhere = threading.Thread(target=lambda: codes.append(main(words)))  # where no signal can be handled
+    elsewhere.start()
+    elsewhere.join()
+    assert codes == [2, 2] and signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.slow
-def test_the_keyboard_stops_it_with_130_and_nothing_half_written(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
+def test_a_signal_stops_it_and_nothing_half_written_is_left(tmp_path, number, code):
     arguments = [sys.executable, "-m", "megxl", "demo", "--out", tmp_path / "demo", "--seconds", "120"]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert process.stderr is not None
     assert "preparing" in process.stderr.readline()
     time.sleep(1.0)  # in the middle of embedding
-    process.send_signal(signal.SIGINT)
+    assert any(path.name.endswith(".partial") for path in (tmp_path / "demo").iterdir())
+    process.send_signal(number)
     assert "megxl: stopped" in process.stderr.read()
-    assert process.wait() == 130
+    assert process.wait() == code
     assert [path.name for path in (tmp_path / "demo").iterdir()] == ["simulated_raw.fif"]

@@ -10,7 +10,9 @@ from tests.small import write_montage
 
 # recording, options, sensors of each kind, tokens
 RECORDINGS = [
-    ("meg_neuromag306/test_raw.fif", [], {GRADIOMETER: 204, MAGNETOMETER: 102}, 100),
+    pytest.param(
+        "meg_neuromag306/test_raw.fif", [], {GRADIOMETER: 204, MAGNETOMETER: 102}, 100, marks=pytest.mark.slow
+    ),
     ("meg_neuromag306/test_raw.fif", ["--channels", "eeg"], {ELECTRODE: 60}, 100),
     ("meg_neuromag306/triux_bmlhus_erm_raw_sss.fif", [], {GRADIOMETER: 204, MAGNETOMETER: 102}, 5),
     ("meg_ctf/testdata_ctf_short_discontinuous.ds", [], {GRADIOMETER: 273}, 9),

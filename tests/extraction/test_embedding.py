@@ -51,6 +51,54 @@ def test_what_is_no_embedding_is_refused_in_a_sentence(tmp_path):
             load_embedding(tmp_path / name)
 
 
+def flip_bytes(out):
+    content = bytearray(out.read_bytes())
+    place = content.index(b"energy.npy") + 200  # in the array: the archive's own check finds it
+    content[place : place + 8] = bytes(byte ^ 255 for byte in content[place : place + 8])
+    out.write_bytes(content)
+
+
+def lose_features(out):
+    (out / "features.npy").unlink()
+
+
+def cut_features(out):
+    content = (out / "features.npy").read_bytes()
+    (out / "features.npy").write_bytes(content[: len(content) // 2])
+
+
+def lose_windows(out):
+    meta = json.loads((out / "meta.json").read_text())
+    del meta["windows"]
+    (out / "meta.json").write_text(json.dumps(meta))
+
+
+def swap_features(out):
+    np.save(out / "features.npy", np.zeros((2, 3), np.float32))
+
+
+def cut_archive(out):
+    out.write_bytes(out.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (flip_bytes, "features.npz"),
+        (cut_archive, "features.npz"),
+        (lose_features, "features"),
+        (cut_features, "features"),
+        (lose_windows, "features"),
+        (swap_features, "features"),
+    ],
+)
+def test_damage_is_said_in_a_sentence(tmp_path, embedding, damage, name):
+    out = embedding.save(tmp_path / name)
+    damage(out)
+    with pytest.raises(InputError, match=rf"^{name} .*is damaged or incomplete"):
+        load_embedding(out)
+
+
 def test_a_newer_format_is_refused(tmp_path, embedding):
     folder = embedding.save(tmp_path / "features")
     meta = json.loads((folder / "meta.json").read_text())

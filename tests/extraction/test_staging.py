@@ -44,6 +44,9 @@ def test_a_killed_process_leaves_nothing_under_the_final_name(tmp_path, name):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), tmp_path / name])
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / name).exists()
+    with staging(tmp_path / name) as folder:
+        fill(folder)
+    assert [path.name for path in tmp_path.iterdir()] == [name]  # what was left is swept by the next run
 
 
 @pytest.mark.parametrize("name", ["out", "out.npz"])
@@ -64,9 +67,20 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     with pytest.raises(InputError, match="something else"):
         check_output(tmp_path / "thesis", overwrite=True)
+    np.save(tmp_path / "thesis" / "features.npy", np.zeros(3))
+    (tmp_path / "thesis" / META).write_text("{}")
+    with pytest.raises(InputError, match="something else"):  # features are not all that it holds
+        check_output(tmp_path / "thesis", overwrite=True)
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="is a folder"):
         check_output(tmp_path / "folder.npz", overwrite=True)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".html", ".h5", ".fif", ".pt", ".ckpt", ".json", ".mat", ".CSV"])
+def test_a_name_that_promises_another_format_is_refused(tmp_path, ending):
+    with pytest.raises(InputError, match=r"ends in \.npz, or to a folder"):
+        check_output(tmp_path / f"features{ending}", overwrite=True)
+    check_output(tmp_path / "features.v2", overwrite=False)
 
 
 def test_a_missing_parent_folder_is_refused(tmp_path):

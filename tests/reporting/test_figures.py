@@ -60,7 +60,7 @@ def test_the_prepared_signal_is_drawn_before_and_after_scaling():
         x = signal[:, start : start + 150]
         low, middle, high = np.percentile(x, [25, 50, 75], axis=1, keepdims=True)
         expected = np.clip((x - middle) / (high - low), -5, 5)
-        np.testing.assert_allclose(10 * drawn(lower)[:, start : start + 150], expected, atol=1e-5)
+        np.testing.assert_allclose(6 * drawn(lower)[:, start : start + 150], expected, atol=1e-5)
 
 
 def test_units_go_by_what_was_measured():

@@ -3,7 +3,7 @@ import hashlib
 import json
 import subprocess
 import sys
-import tracemalloc
+import warnings
 from pathlib import Path
 
 import mne
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from megxl.errors import InputError
-from megxl.signals import preparation as module
 from megxl.signals.preparation import Preparation, prepare
 from megxl.signals.reading import choose_channels, neuromag306_info, open_recording
 from megxl.signals.sensors import SensorArray
@@ -25,26 +24,9 @@ def make_raw(seconds: float = 40.0, sfreq_hz: float = 200.0, sensors: int = 70, 
 
 def make_eeg() -> mne.io.RawArray:
     names = [
-        "Fp1",
-        "Fp2",
-        "F3",
-        "F4",
-        "C3",
-        "C4",
-        "P3",
-        "P4",
-        "O1",
-        "O2",
-        "F7",
-        "F8",
-        "T7",
-        "T8",
-        "P7",
-        "P8",
-        "Fz",
-        "Cz",
-        "Pz",
-    ]
+        "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8",
+        "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz"
+    ]  # fmt: skip
     data = np.random.default_rng(0).normal(size=(len(names), 4000)) * 1e-5
     raw = mne.io.RawArray(data, mne.create_info(names, 100.0, "eeg"), verbose="ERROR")
     positions = mne.channels.make_standard_montage("spherical_1020" if _has("spherical_1020") else "standard_1020")
@@ -133,31 +115,6 @@ def test_marked_skips_and_edges_are_filtered_around_as_by_mne(dated):
     assert_same_signal(prepare(raw, raw.ch_names), expected)
 
 
-@pytest.mark.parametrize("block_bytes", [1, 7 * 8 * 8000, 2**30])
-def test_the_size_of_blocks_changes_nothing(monkeypatch, block_bytes):
-    raw = make_raw(sensors=40)
-    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
-    done = []
-    prepared = prepare(raw, raw.ch_names, advance=done.append)
-    assert_same_signal(prepared, by_mne(raw, raw.ch_names))
-    assert sum(done) == 40
-    assert max(done) == {1: 1, 7 * 8 * 8000: 7, 2**30: 32}[block_bytes]
-
-
-def test_memory_stays_below_the_recording_read_whole(tmp_path, monkeypatch):
-    raw = make_raw(seconds=40, sfreq_hz=250, sensors=200)
-    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
-    raw = open_recording(tmp_path / "a_raw.fif")
-    whole = 200 * raw.n_times * 8
-    monkeypatch.setattr(module, "BLOCK_BYTES", whole // 20)
-    prepare(raw, raw.ch_names[:10])  # what is allocated once and for all
-    tracemalloc.start()
-    prepare(raw, raw.ch_names)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < whole / 2
-
-
 def test_a_split_recording_is_prepared_as_the_one_that_it_is(tmp_path):
     raw = make_raw(seconds=61.237, sfreq_hz=250.0)
     raw.save(tmp_path / "whole_raw.fif", verbose="ERROR")
@@ -222,13 +179,35 @@ def test_samples_that_are_not_finite_are_refused_with_channel_and_time(value):
         prepare(raw, raw.ch_names)
 
 
-def test_a_file_whose_samples_were_cut_is_refused_by_name(shared, tmp_path):
-    whole = (shared / "realdata" / "meg_kit" / "test.sqd").read_bytes()
-    path = tmp_path / "cut.sqd"
-    path.write_bytes(whole[: int(len(whole) * 0.9)])  # its header, at the front, is whole
-    raw = open_recording(path)
-    with pytest.raises(InputError, match=r"samples of cut\.sqd cannot be read"):
-        prepare(raw, choose_channels(raw))
+def test_nan_in_a_sensor_that_is_marked_bad_is_counted_and_changes_no_other():
+    raw = make_eeg()
+    names = raw.ch_names
+    raw.info["bads"] = ["C3"]
+    clean = {how: prepare(raw, names, bads=how) for how in ("mask", "interpolate")}
+    row = names.index("C3")
+    raw._data[row, [7, 900]] = [np.nan, np.inf]
+    masked, mended = prepare(raw, names, bads="mask"), prepare(raw, names, bads="interpolate")
+    assert not masked.signal_CT[row].any()
+    np.testing.assert_array_equal(
+        np.delete(masked.signal_CT, row, axis=0), np.delete(clean["mask"].signal_CT, row, axis=0)
+    )
+    np.testing.assert_array_equal(mended.signal_CT, clean["interpolate"].signal_CT)
+    for prepared in (masked, mended):
+        assert any("NaN or infinite" in note and "C3 (2)" in note for note in prepared.notes)
+    with pytest.raises(InputError, match="'C3' holds 2 samples"):
+        prepare(raw, names, bads="keep")
+
+
+def test_what_mne_warns_of_names_no_folder(monkeypatch):
+    raw = make_raw(sensors=4)
+    monkeypatch.setattr(raw, "get_data", lambda *a, get_data=raw.get_data, **k: warn_and(get_data, *a, **k))
+    notes = prepare(raw, raw.ch_names).notes
+    assert notes == ["MNE, while filtering: see empty_room.fif"]
+
+
+def warn_and(function, *args, **options):
+    warnings.warn("see /mnt/Zaphod B/erm/empty_room.fif", RuntimeWarning, stacklevel=1)
+    return function(*args, **options)
 
 
 def test_a_short_recording_is_noted_once():

@@ -30,7 +30,9 @@ def test_samples_that_are_not_finite_are_counted_and_the_first_is_known():
     report = inspect(signal, NAMES)
     assert report.nonfinite == {"C": 3}
     assert report.first_nonfinite == {"C": 17}
-    assert report.notes == ["Sensors with NaN or infinite samples (1): C."]
+    assert report.notes == [
+        "Sensors with NaN or infinite samples (1; how many samples), set to zero throughout: C (3)."
+    ]
 
 
 def test_a_sensor_that_stays_at_its_limit_is_saturated():

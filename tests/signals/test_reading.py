@@ -1,5 +1,6 @@
 import datetime
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from megxl.errors import InputError
 from megxl.signals.reading import choose_channels, neuromag306_info, open_recording, provenance
 from megxl.signals.sensors import SensorArray, neuromag306
+from tests.rights import forbidden
 
 
 def make_raw(samples: int = 400, sfreq_hz: float = 100.0) -> mne.io.RawArray:
@@ -37,6 +39,14 @@ def writable_copy(source: Path, folder: Path) -> Path:
     else:
         target.write_bytes(source.read_bytes())
     return target
+
+
+def write_montage(path: Path, names) -> Path:
+    points = np.random.default_rng(5).normal(size=(len(names), 3))
+    points *= 0.09 / np.linalg.norm(points, axis=1, keepdims=True)
+    rows = [",".join([name, *(f"{value:.6f}" for value in point)]) for name, point in zip(names, points, strict=True)]
+    path.write_text("\n".join(["ch_name,x,y,z", *rows]) + "\n")
+    return path
 
 
 # ---------------------------------------------------------------------------------------------------------- opening
@@ -66,6 +76,7 @@ def test_brainvision_is_opened(tmp_path):
     raw = open_recording(write_brainvision(tmp_path))
     np.testing.assert_allclose(raw.get_data(picks=[1])[0, :3], np.array([1, 4, 7]) * 0.5e-6)
     assert provenance(raw)["format"] == "BrainVision"
+    assert provenance(raw)["files"] == ["a.vhdr"]
 
 
 def test_a_companion_file_names_the_file_that_opens_the_recording(tmp_path):
@@ -127,6 +138,22 @@ def test_missing_files_and_folders_that_are_no_recordings(tmp_path):
         open_recording(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "getresuid"), reason="rights are taken away in the way of Linux")
+def test_a_recording_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    content = save(make_raw(), tmp_path / "a_raw.fif").read_bytes()
+    open_recording(tmp_path / "a_raw.fif")  # loads what is needed with the rights that are there
+    with forbidden(0, **{"a_raw.fif": content}) as folder:
+        for path in (folder / "a_raw.fif", folder):  # a folder of a recording is looked into
+            sentence = rf"^{path.name} cannot be read: the operating system says 'Permission denied'\.$"
+            with pytest.raises(InputError, match=sentence):
+                open_recording(path)
+
+
+def test_a_name_that_is_too_long_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"^a+\.fif cannot be read: .*name too long'\.$"):
+        open_recording(tmp_path / f"{'a' * 300}.fif")
+
+
 def test_a_4d_folder_is_opened_by_its_data_file(tmp_path):
     (tmp_path / "config").write_bytes(b"x" * 10)
     (tmp_path / "c,rfDC").write_bytes(b"x" * 10)
@@ -180,6 +207,28 @@ def test_bad_channel_lists_of_ctf_are_honoured(shared):
     assert len(provenance(raw)["bads"]) == 7
 
 
+def test_opening_a_damaged_recording_prints_nothing(tmp_path, capfd):
+    path = save(make_raw(4000), tmp_path / "a_raw.fif")
+    whole = path.read_bytes()
+    for content in (whole[:-2_000_003], b"hello" * 99):
+        path.write_bytes(content)
+        with pytest.raises(InputError):
+            open_recording(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_warnings_of_other_folders_name_none(tmp_path, monkeypatch):
+    path = save(make_raw(), tmp_path / "a_raw.fif")
+    read = mne.io.read_raw
+
+    def warning_read(*args, **options):
+        mne.utils.warn("The digitised head is that of /mnt/Zaphod B/erm/head.pos.")
+        return read(*args, **options)
+
+    monkeypatch.setattr(mne.io, "read_raw", warning_read)
+    assert provenance(open_recording(path))["notes"] == ["The digitised head is that of head.pos."]
+
+
 def test_opening_prints_nothing(tmp_path):
     path = save(make_raw(), tmp_path / "strange name.fif")  # a name that MNE warns of
     code = (
@@ -188,56 +237,6 @@ def test_opening_prints_nothing(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
-
-
-# ---------------------------------------------------------------------------------------------------------- montage
-
-
-def write_montage(path: Path, names) -> Path:
-    points = np.random.default_rng(5).normal(size=(len(names), 3))
-    points *= 0.09 / np.linalg.norm(points, axis=1, keepdims=True)
-    rows = [",".join([name, *(f"{value:.6f}" for value in point)]) for name, point in zip(names, points, strict=True)]
-    path.write_text("\n".join(["ch_name,x,y,z", *rows]) + "\n")
-    return path
-
-
-def test_a_montage_file_gives_positions_whatever_the_case_of_names(tmp_path):
-    path = save(make_eeg(), tmp_path / "a_eeg.fif")
-    montage = write_montage(tmp_path / "m.csv", ["FZ", "CZ", "PZ", "OZ"])
-    raw = open_recording(path, montage=montage)
-    assert SensorArray.from_info(raw.info).names == ("Fz", "Cz", "Pz")
-
-
-def test_a_built_in_montage_is_taken_by_name(tmp_path):
-    path = save(make_eeg(), tmp_path / "a_eeg.fif")
-    raw = open_recording(path, montage="standard_1005")
-    positions_C3 = SensorArray.from_info(raw.info).positions_C3
-    assert positions_C3[0, 1] > 0.03 > positions_C3[2, 1]  # Fz in front of Pz
-    assert positions_C3[1, 2] == positions_C3[:, 2].max()  # Cz on top
-
-
-def test_electrodes_without_a_match_are_listed_and_then_refused_as_sensors(tmp_path):
-    path = save(make_eeg(("Fz", "Cz", "EOG1")), tmp_path / "a_eeg.fif")
-    raw = open_recording(path, montage="standard_1005")
-    assert any(
-        "1 of 3 electrodes are not in the montage" in note and "EOG1" in note for note in provenance(raw)["notes"]
-    )
-    with pytest.raises(InputError, match=r"1 of 3 .*EOG1"):
-        SensorArray.from_info(raw.info)
-    assert len(SensorArray.from_info(raw.info, choose_channels(raw, exclude=["EOG1"]))) == 2
-
-
-def test_montages_that_do_not_fit_are_refused(tmp_path):
-    eeg = save(make_eeg(("E1", "E2")), tmp_path / "a_eeg.fif")
-    with pytest.raises(InputError, match=r"None of the 2 electrodes of a_eeg\.fif \(first: 'E1'\) is in the montage"):
-        open_recording(eeg, montage="standard_1020")
-    with pytest.raises(InputError, match=r"neither a file nor built into MNE.*biosemi"):
-        open_recording(eeg, montage="biosemi23")
-    (tmp_path / "m.sfp").write_text("not\na montage")
-    with pytest.raises(InputError, match=r"m\.sfp is no montage that MNE reads"):
-        open_recording(eeg, montage=tmp_path / "m.sfp")
-    with pytest.raises(InputError, match=r"a_raw\.fif has no EEG channel"):
-        open_recording(save(make_raw(), tmp_path / "a_raw.fif"), montage="standard_1020")
 
 
 # --------------------------------------------------------------------------------------------------------- choosing
@@ -347,6 +346,9 @@ def test_provenance_of_real_recordings(shared):
     assert (plain["projectors"], plain["projectors_active"], plain["sss"]) == (3, 0, False)
     assert plain["duration_s"] == pytest.approx(14400 / 600.614990234375)
     assert provenance(open_recording(folder / "meg_kit" / "test.sqd"))["format"] == "KIT"
+    eeglab = open_recording(folder / "eeg" / "test_raw.set")
+    assert Path(eeglab.filenames[0]).suffix == ".fdt"
+    assert provenance(eeglab)["files"] == ["test_raw.set"]
 
 
 @pytest.mark.parametrize("dated", [False, True])

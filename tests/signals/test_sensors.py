@@ -11,7 +11,7 @@ import pytest
 from mne.io.constants import FIFF
 
 from megxl.errors import InputError
-from megxl.signals import sensors as module
+from megxl.signals import coils as module
 from megxl.signals.sensors import ELECTRODE, SensorArray, neuromag306, neuromag306_channels, sensor_kind
 
 
