@@ -79,7 +79,6 @@ def test_signals_are_handled_only_while_a_command_runs(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.slow
 def test_a_signal_stops_it_and_nothing_half_written_is_left(tmp_path, number, code):
     arguments = [sys.executable, "-m", "megxl", "demo", "--out", tmp_path / "demo", "--seconds", "120"]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
