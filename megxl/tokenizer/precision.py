@@ -1,36 +1,47 @@
 """Full float32 for as long as it is needed, whatever the caller allowed elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
+
+
+class Switch(NamedTuple):
+    """One place that allows less than float32."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+    exact: Any
+    """The setting that allows nothing less."""
 
 
 @contextmanager
 def full_precision(device_type: str) -> Iterator[None]:
     """Leave autocast, TF32 and the bfloat16 short cuts of matrix units; all settings are as before afterwards."""
-    switches = _switches()
-    before = [getattr(module, name) for module, name, _ in switches]
+    found = switches()
+    before = [switch.read() for switch in found]
     try:
-        for module, name, exact in switches:
-            setattr(module, name, exact)
+        for switch in found:
+            switch.write(switch.exact)
         with torch.autocast(device_type, enabled=False):
             yield
     finally:
-        for (module, name, _), value in zip(switches, before, strict=True):
-            setattr(module, name, value)
+        for switch, value in zip(found, before, strict=True):
+            switch.write(value)
 
 
-def _switches() -> list[tuple[Any, str, Any]]:
-    """Each place that allows less than float32, and its exact setting.
-
-    Newer torch has one attribute for all and refuses to mix it with the older ones, which are all that torch < 2.9 has.
-    """
+def switches() -> list[Switch]:
+    """All places of this torch; newer ones refuse to mix their one attribute with the older functions."""
     backends = torch.backends
     if not hasattr(backends.cuda.matmul, "fp32_precision"):
-        return [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
+        cudnn = Switch(
+            partial(getattr, backends.cudnn, "allow_tf32"), partial(setattr, backends.cudnn, "allow_tf32"), False
+        )
+        return [Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"), cudnn]
     places = [backends.cuda.matmul]
     for library in (backends.cudnn, backends.mkldnn):
         places += [getattr(library, kind) for kind in ("matmul", "conv", "rnn") if hasattr(library, kind)]
-    return [(place, "fp32_precision", "ieee") for place in places]
+    name = "fp32_precision"
+    return [Switch(partial(getattr, place, name), partial(setattr, place, name), "ieee") for place in places]

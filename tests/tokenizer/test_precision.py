@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from megxl.tokenizer.precision import _switches, full_precision
+from megxl.tokenizer.precision import full_precision, switches
 
 SETTINGS = [
     "",
@@ -25,7 +25,7 @@ def state() -> list[object]:
 
     readers = [t.get_float32_matmul_precision, lambda: t.backends.cuda.matmul.allow_tf32]
     readers += [lambda: t.backends.cudnn.allow_tf32]
-    readers += [lambda place=place, name=name: getattr(place, name) for place, name, _ in _switches()]
+    readers += [switch.read for switch in switches()]
     values: list[object] = []
     for reader in readers:
         try:
@@ -39,7 +39,7 @@ def run_in_full_precision() -> None:
     """Called in a fresh process, since the settings are the process's."""
     before = state()
     with torch.autocast("cpu", dtype=torch.bfloat16), full_precision("cpu"):
-        assert [getattr(place, name) for place, name, _ in _switches()] == [exact for *_, exact in _switches()]
+        assert all(switch.read() == switch.exact for switch in switches())
         assert (torch.randn(3, 3) @ torch.randn(3, 3)).dtype == torch.float32
     assert state() == before
 
