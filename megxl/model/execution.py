@@ -1,5 +1,6 @@
 """How a model is run, from outside of it: recomputed activations, compiled layers, a chosen attention kernel."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -68,8 +69,16 @@ def attention_backend(name: str | None) -> Iterator[None]:
         return
     if name not in ATTENTION_BACKENDS:
         raise InputError(f"Attention kernels are {', '.join(ATTENTION_BACKENDS)}, not {name!r}.")
-    with sdpa_kernel(ATTENTION_BACKENDS[name]):
-        yield
+    try:
+        with sdpa_kernel(ATTENTION_BACKENDS[name]):
+            yield
+    except RuntimeError as error:
+        if not re.search("No (available kernel|viable backend)", str(error)):
+            raise
+        raise InputError(
+            f"The attention kernel {name!r} does not run here with this device, dtype and dropout. "
+            "Leave the choice to torch, or take another one."
+        ) from error
 
 
 def _policy(context: object, op: object, *args: object, **kwargs: object) -> CheckpointPolicy:

@@ -87,6 +87,12 @@ def test_compiled_layers_give_the_same_features_and_gradients(recompute):
         torch.testing.assert_close(model(codes, array(4)), plain.detach(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the kernel may run on a GPU")
+def test_a_kernel_that_does_not_run_here_is_named():
+    with pytest.raises(InputError, match="'cudnn' does not run here"), attention_backend("cudnn"):
+        MEGXL(CONFIG).eval()(torch.randint(16, (1, 4, 13, 3)), array(4))
+
+
 def test_unknown_options_are_refused():
     with pytest.raises(InputError, match="off, selective, full"):
         recompute_activations(MEGXL(CONFIG), "some")
