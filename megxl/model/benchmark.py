@@ -61,7 +61,11 @@ class Setting:
         if self.stage not in get_args(Stage):
             raise InputError(f"stage must be one of {', '.join(get_args(Stage))}, not {self.stage!r}.")
         if self.sensors < 1 or self.batch < 1 or not 0 < self.window_s < float("inf"):
-            raise InputError("sensors, batch and the window's seconds must be above 0.")
+            raise InputError("sensors, batch and the window's seconds must be above 0, and finite.")
+        config = PRESETS[self.size]
+        if self.work.samples < config.samples_per_token:
+            token_s = config.samples_per_token / config.sfreq_hz
+            raise InputError(f"A window of {self.window_s:g} s is shorter than one token ({token_s:g} s).")
 
     @property
     def work(self) -> Workload:
