@@ -7,7 +7,7 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from megxl.cli.simulated import make_recording
+from megxl.corpora.simulated import make_recording
 from megxl.model.megxl import MEGXL
 from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec

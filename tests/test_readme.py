@@ -11,7 +11,7 @@ import pytest
 
 from megxl.checkpoints.released import write_released
 from megxl.cli import main
-from megxl.cli.simulated import make_recording
+from megxl.corpora.simulated import make_recording
 from tests.small import small_model
 
 ROOT = Path(__file__).parents[1]

@@ -96,6 +96,8 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint, *, overwrite: b
         save_file(tensors, part / TENSORS, metadata={"format": "pt"})
         (part / CONFIG).write_text(json.dumps(_config(checkpoint), indent=2) + "\n", encoding="utf-8")
         (part / CARD).write_text(model_card(checkpoint), encoding="utf-8")
+        # safetensors writes for the owner alone; a group shares its checkpoints
+        (part / TENSORS).chmod((part / CONFIG).stat().st_mode)
     return folder
 
 

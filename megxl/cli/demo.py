@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from megxl.cli.progress import shown_progress
-    from megxl.cli.simulated import make_recording
     from megxl.cli.tables import print_table
+    from megxl.corpora.simulated import make_recording
     from megxl.errors import InputError
     from megxl.extraction import ExtractionSettings, embed_prepared, prepare_recording
     from megxl.model.megxl import MEGXL

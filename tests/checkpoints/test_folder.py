@@ -241,3 +241,8 @@ def test_every_valid_configuration_survives_both_formats(codec, head_width, carr
             ours = read_folder(folder)
             assert ours.config == config
             assert read_released(write_released(Path(place) / "released", ours)).config == config
+
+
+def test_weights_are_as_readable_as_the_other_files(tmp_path):
+    folder = write_checkpoint(tmp_path / "model", read_released(model_file(tmp_path)))
+    assert len({(folder / name).stat().st_mode for name in ("config.json", "model.safetensors", "README.md")}) == 1

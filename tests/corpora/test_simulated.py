@@ -1,6 +1,6 @@
 import numpy as np
 
-from megxl.cli.simulated import dipole_fields, lead_field, make_recording, pink_noise
+from megxl.corpora.simulated import dipole_fields, lead_field, make_recording, pink_noise
 from megxl.signals.reading import neuromag306_info
 from megxl.signals.sensors import MAGNETOMETER, SensorArray
 
