@@ -1,4 +1,4 @@
-"""Compare codec and model with the published code's numbers and write the table.
+"""Compare codec and model with the published code's numbers, and measure what our differences from it do.
 
 PYTHONPATH=. python benchmarks/parity.py GOLDEN_FOLDER --out benchmarks/parity.md
 """
@@ -10,9 +10,11 @@ from datetime import date
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from megxl import MEGXL, BioCodec
 from megxl.checkpoints.names import model_rows
+from megxl.model.embedding import SensorTensors
 from megxl.tokenizer.biocodec import rms_scale
 from tests.golden import Golden
 
@@ -54,8 +56,39 @@ def compare(golden: Golden) -> list[tuple[str, str, str]]:
     ]
 
 
+def effects(golden: Golden) -> list[tuple[str, str]]:
+    """How far features move: root mean square over the features' standard deviation, and largest change."""
+    models = {
+        compat: MEGXL.from_pretrained(golden.model, compat=compat)
+        for compat in ("default", "reference", "reference-dropout")
+    }
+    codes, sensors, expected = golden["codes"], golden.sensors, golden["features"]
+    padded = torch.cat([codes, torch.full_like(codes[:, :3], 7)], 1)
+    wider = SensorTensors(*(F.pad(part, (0, 0, 0, 3) if part.dim() == 3 else (0, 3)) for part in sensors))
+    real, good = torch.arange(23).expand(2, -1) < 20, torch.arange(20).expand(2, -1) != 3
+    electrodes = sensors._replace(
+        orientations_BC3=torch.zeros_like(sensors.orientations_BC3), kinds_BC=torch.full_like(sensors.kinds_BC, 2)
+    )
+
+    def moved(found: torch.Tensor, other: torch.Tensor = expected) -> str:
+        share = (found - other).square().mean().sqrt() / expected.std()
+        return f"{share:.1%}, at most {worst(found, other):.2f}"
+
+    with torch.no_grad():
+        torch.manual_seed(0)
+        dropped = [models["reference-dropout"](codes, sensors) for _ in range(2)]
+        masked = models["default"](codes, sensors, good)
+        return [
+            ("two passes with dropout in evaluation, from each other", moved(*dropped)),
+            ("20 sensors padded to 23, padding attends", moved(models["reference"](padded, wider, real)[:, :20])),
+            ("20 sensors padded to 23, padding masked", moved(models["default"](padded, wider, real)[:, :20])),
+            ("one of 20 sensors masked as bad, the others", moved(masked[good], expected[good])),
+            ("all sensors called electrodes without orientation", moved(models["default"](codes, electrodes))),
+        ]
+
+
 def main() -> int:
-    """Write the table."""
+    """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("golden", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -73,6 +106,13 @@ def main() -> int:
         "| what | the tests ask for | found |",
         "|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in compare(Golden(args.golden))),
+        "",
+        "What differences from the published behaviour do to features (3 layers, random weights, 20 sensors, 30 s):",
+        "root mean square of the change over the standard deviation of the features, and largest change.",
+        "",
+        "| what | change of features |",
+        "|---|---|",
+        *(f"| {' | '.join(row)} |" for row in effects(Golden(args.golden))),
     ]
     args.out.write_text("\n".join(lines) + "\n")
     print(args.out.read_text())

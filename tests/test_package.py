@@ -35,9 +35,12 @@ def test_import_loads_nothing_heavy():
 
 
 def test_import_takes_less_than_a_second():
-    begin = time.perf_counter()
-    python("import megxl")
-    assert time.perf_counter() - begin < 1.0
+    def seconds() -> float:
+        begin = time.perf_counter()
+        python("import megxl")
+        return time.perf_counter() - begin
+
+    assert min(seconds() for _ in range(3)) < 1.0
 
 
 @pytest.mark.slow

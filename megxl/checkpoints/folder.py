@@ -28,7 +28,7 @@ def read_folder(folder: Path, allow_unmatched: Sequence[str] = ()) -> Checkpoint
     Parameters
     ----------
     folder : Path
-        Folder that `write_folder` made.
+        Folder that `write_checkpoint` made.
     allow_unmatched : sequence of str
         Patterns of unknown tensors that may be left out.
 

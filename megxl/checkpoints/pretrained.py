@@ -32,7 +32,7 @@ class Pretrained:
         Parameters
         ----------
         folder : str or Path
-            Made if it is not there; a checkpoint in it is replaced, other files are not.
+            Made if it is not there; a checkpoint of ours is replaced. A folder with anything else in it is refused.
         """
         return write_checkpoint(Path(folder), self.to_checkpoint(), overwrite=True)
 

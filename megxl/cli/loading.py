@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from megxl.checkpoints.files import default_codec, read_checkpoint
+from megxl.checkpoints.files import default_codec
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
-from megxl.tokenizer.biocodec import BioCodec
 
 if TYPE_CHECKING:
     from megxl.model.megxl import Compat
@@ -22,13 +21,12 @@ def load_model(
     compat: "Compat" = "default",
     allow_unmatched: Sequence[str] = (),
 ) -> MEGXL:
-    """Load a model, and its codec: the one given, or the one that it carries, or the one in the default place."""
-    checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched, kind="megxl")
-    carries_codec = any(name.startswith("tokenizer.") for name in checkpoint.tensors)
-    if tokenizer is None and not carries_codec:
-        tokenizer = default_codec()
-    codec = None if tokenizer is None else BioCodec.from_pretrained(tokenizer, allow_unmatched=allow_unmatched)
-    return MEGXL.from_checkpoint(checkpoint, codec, compat=compat)
+    """Load a model that has a codec, or say where to get one."""
+    model = MEGXL.from_pretrained(source, tokenizer, compat=compat, allow_unmatched=allow_unmatched)
+    if model.tokenizer is None:
+        # not there, or from_pretrained would have found it: this raises, with what to put where
+        default_codec()
+    return model
 
 
 def choose_device(name: str) -> torch.device:

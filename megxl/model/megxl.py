@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from megxl.checkpoints.files import Checkpoint, read_checkpoint
+from megxl.checkpoints.hub import DEFAULT_CODEC
 from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
 from megxl.model.attention import RotaryTable, SelfAttention
@@ -211,6 +212,8 @@ class MEGXL(nn.Module, Pretrained):
             own.provenance = checkpoint.provenance
             if tokenizer is not None:
                 _same_codes(own, tokenizer)
+                if tokenizer.provenance["weights"] == "loaded":
+                    own.provenance = tokenizer.provenance
             tokenizer = own
         model = cls(MEGXLConfig(**config), tokenizer, compat=compat)
         model.load_state_dict(
@@ -241,17 +244,18 @@ class MEGXL(nn.Module, Pretrained):
         source : str or Path
             File, folder, or hub name (`pnpl/MEG-XL/meg-xl-med-v2.ckpt`).
         tokenizer : BioCodec, str or Path, optional
-            Codec; not needed where the checkpoint carries its own, as the released ones do.
+            Codec; not needed where the checkpoint carries its own. Without either, the file at
+            `brainstorm/neuro_tokenizers/biocodec_ckpt.pt` under the working directory is taken, if it is there.
         compat : {"default", "reference", "reference-dropout"}
             See `MEGXL`.
         allow_unmatched : sequence of str
-            Patterns of keys in the file that may be left unused.
+            Patterns of keys in the files that may be left unused.
         """
-        checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched)
-        if checkpoint.kind != "megxl":
-            raise InputError(f"{Path(source).name} holds a codec, not a model; load it with BioCodec.from_pretrained.")
+        checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched, kind="megxl")
+        if tokenizer is None and "tokenizer" not in checkpoint.config and DEFAULT_CODEC.is_file():
+            tokenizer = DEFAULT_CODEC
         if isinstance(tokenizer, str | Path):
-            tokenizer = BioCodec.from_pretrained(tokenizer)
+            tokenizer = BioCodec.from_pretrained(tokenizer, allow_unmatched=allow_unmatched)
         return cls.from_checkpoint(checkpoint, tokenizer, compat=compat)
 
     def to_checkpoint(self) -> Checkpoint:

@@ -172,13 +172,7 @@ class BioCodec(nn.Module, Pretrained):
         allow_unmatched : sequence of str
             Patterns of keys in the file that may be left unused.
         """
-        checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched)
-        if checkpoint.kind != "biocodec":
-            raise InputError(
-                f"{Path(source).name} holds a model, not a codec. "
-                "Give a BioCodec checkpoint, or load it with MEGXL.from_pretrained."
-            )
-        return cls.from_checkpoint(checkpoint)
+        return cls.from_checkpoint(read_checkpoint(source, allow_unmatched=allow_unmatched, kind="biocodec"))
 
     def to_checkpoint(self) -> Checkpoint:
         """Config, tensors and provenance, ready to be written in either format."""

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from megxl.checkpoints.names import model_rows
+from megxl.checkpoints.released import write_released
 from megxl.errors import InputError
 from megxl.model.embedding import SensorTensors
 from megxl.model.inputs import batch_sensors
@@ -244,6 +245,30 @@ def test_a_tokenizer_that_contradicts_the_checkpoint_is_refused(tmp_path, model)
     model.save_pretrained(tmp_path / "bare")
     with pytest.raises(InputError, match="code books"):
         MEGXL.from_pretrained(tmp_path / "bare", BioCodec(CODEC))
+
+
+def test_a_codec_is_found_in_its_default_place_and_a_given_one_is_recorded(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    codec = model.tokenizer
+    place = tmp_path / "brainstorm" / "neuro_tokenizers" / "biocodec_ckpt.pt"
+    model.save_pretrained("whole")
+    model.tokenizer = None
+    model.save_pretrained("bare")
+    assert MEGXL.from_pretrained("bare").tokenizer is None
+    write_released(place, codec.to_checkpoint())
+    assert MEGXL.from_pretrained("bare").tokenizer.provenance["file"] == "biocodec_ckpt.pt"
+    assert MEGXL.from_pretrained("whole").tokenizer.provenance["file"] == "whole"
+    assert MEGXL.from_pretrained("whole", place).tokenizer.provenance["file"] == "biocodec_ckpt.pt"
+
+
+def test_consent_to_unknown_keys_reaches_the_codec(tmp_path, model):
+    write_released(tmp_path / "codec.pt", model.tokenizer.to_checkpoint())
+    content = torch.load(tmp_path / "codec.pt")
+    torch.save(content | {"best_loss": 0.1}, tmp_path / "codec.pt")
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(InputError, match="best_loss"):
+        MEGXL.from_pretrained(tmp_path / "model", tmp_path / "codec.pt")
+    MEGXL.from_pretrained(tmp_path / "model", tmp_path / "codec.pt", allow_unmatched=["best_*"])
 
 
 def test_a_tokenizer_of_other_sizes_is_refused():
