@@ -1,6 +1,7 @@
 """`megxl convert`: a checkpoint from one format to the other, bit by bit."""
 
 import argparse
+import re
 from pathlib import Path
 
 from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, sha256_of
@@ -47,6 +48,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Convert and print what became of every key."""
     released = args.out.suffix in (".ckpt", ".pt")
+    if not released and re.fullmatch(r"\.[A-Za-z]\w{0,11}", args.out.suffix):
+        raise InputError(
+            f"{args.out.name} would become a folder of that name. "
+            "End OUT in .ckpt or .pt for the released format, or give a folder's name without an ending."
+        )
     _refuse_own_input(args.source, args.out)
     free_to_write(args.out, overwrite=args.overwrite, ours=None if released else is_ours_alone)
     checkpoint = read_checkpoint(args.source, allow_unmatched=args.allow_unmatched)

@@ -1,3 +1,5 @@
+"""`megxl convert`: the same weights there and back, and nothing overwritten unasked."""
+
 import argparse
 
 import pytest
@@ -84,3 +86,10 @@ def test_a_folder_is_never_replaced_by_a_file(tmp_path):
 def test_a_place_that_cannot_be_is_refused_before_the_input_is_read(tmp_path):
     with pytest.raises(InputError, match=r"absent\) does not exist"):
         megxl(tmp_path / "not-there.pt", tmp_path / "absent" / "out")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+def test_a_folder_is_not_named_like_a_file(tmp_path, name):
+    with pytest.raises(InputError, match="would become a folder"):
+        megxl(model_file(tmp_path), tmp_path / name)
+    assert not (tmp_path / name).exists()
