@@ -7,7 +7,7 @@ from torch import Tensor
 
 from brainstorm._released import Released
 from brainstorm.neuro_tokenizers.biocodec.model import BioCodecModel
-from megxl.checkpoints.sizes import HYPER_PARAMETERS, TRAINING_PARAMETERS
+from megxl.checkpoints.measuring import HYPER_PARAMETERS, TRAINING_PARAMETERS
 from megxl.errors import InputError
 from megxl.model.embedding import SensorTensors
 from megxl.model.masking import draw_mask, plan_mask

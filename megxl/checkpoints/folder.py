@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from megxl.checkpoints.card import model_card
 from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, loaded_from
 from megxl.checkpoints.matching import checked_tensors, match, refuse_other_code_books
+from megxl.checkpoints.measuring import checked_sizes
 from megxl.checkpoints.names import our_rows, table_of
-from megxl.checkpoints.sizes import checked_sizes
 from megxl.errors import InputError
 from megxl.placing import free_to_write, placed
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from megxl.checkpoints.checkpoint import Checkpoint, KeyReport
+from megxl.checkpoints.measuring import checked_sizes
 from megxl.checkpoints.names import CODE_BOOKS, Row, our_rows, table_of
-from megxl.checkpoints.sizes import checked_sizes
 from megxl.errors import InputError
 
 

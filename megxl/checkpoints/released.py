@@ -10,10 +10,10 @@ from torch import Tensor
 
 from megxl.checkpoints.checkpoint import Checkpoint, Kind, loaded_from
 from megxl.checkpoints.matching import checked_tensors, listing, match, refuse_other_code_books
+from megxl.checkpoints.measuring import HYPER_PARAMETERS, TRAINING_PARAMETERS, codec_sizes, model_sizes, reconciled
 from megxl.checkpoints.names import codec_rows, model_rows, table_of
 from megxl.checkpoints.rope import RELEASED_LENGTH, check_rope, rope_tables
 from megxl.checkpoints.safe import Inert, read_torch_file
-from megxl.checkpoints.sizes import HYPER_PARAMETERS, TRAINING_PARAMETERS, codec_sizes, model_sizes, reconciled
 from megxl.errors import InputError
 from megxl.placing import free_to_write, placed
 
