@@ -60,7 +60,7 @@ def _refuse_what_stands_there(path: Path, overwrite: bool, ours: Callable[[Path]
 
 
 @contextmanager
-def placed(path: Path, *, folder: bool) -> Iterator[Path]:
+def placed(path: Path, *, folder: bool, workspace: bool = False) -> Iterator[Path]:
     """Give a hidden name beside `path` to write to; it becomes `path` when the block ends well, and goes when not.
 
     Parameters
@@ -69,20 +69,25 @@ def placed(path: Path, *, folder: bool) -> Iterator[Path]:
         Final name, free to write to; an older file or folder there is replaced. A link is followed.
     folder : bool
         Whether the output is a folder, which is made here; a file is left to the caller to make.
+    workspace : bool
+        Give a hidden folder to work in for an output that is a file: the file of the output's name in it becomes
+        `path`, the rest goes.
 
     Yields
     ------
     Path
         `.NAME.OWNER.partial`. What killed runs left under such names is removed first.
     """
-    path = Path(os.path.realpath(path))
+    name, path = path.name, Path(os.path.realpath(path))
     _sweep(path, "partial")
     part = _hidden(path, "partial")
     try:
-        if folder:
+        if folder or workspace:
             part.mkdir()
         yield part
-        if folder and path.exists():
+        if workspace:
+            (part / name).replace(path)
+        elif folder and path.exists():
             _swap(part, path)
         else:
             part.replace(path)

@@ -1,3 +1,5 @@
+"""Writing beside and renaming: a place is taken whole, by consent, and without litter."""
+
 import os
 import subprocess
 import sys
@@ -156,3 +158,15 @@ def test_leftovers_of_killed_runs_are_swept_and_those_of_living_ones_stay(tmp_pa
         assert names(tmp_path) == sorted([part.name, left[0], *foreign])
     living.communicate("")
     assert names(tmp_path) == sorted([target.name, *foreign])
+
+
+def test_a_workspace_leaves_the_one_file_and_nothing_else(tmp_path):
+    out = tmp_path / "out.bin"
+    with placed(out, folder=False, workspace=True) as part:
+        (part / "scratch").write_bytes(b"aside")
+        (part / "out.bin").write_bytes(b"result")
+    assert out.read_bytes() == b"result" and list(tmp_path.iterdir()) == [out]
+    with pytest.raises(KeyError), placed(out, folder=False, workspace=True) as part:
+        (part / "out.bin").write_bytes(b"half")
+        raise KeyError
+    assert out.read_bytes() == b"result" and list(tmp_path.iterdir()) == [out]

@@ -1,3 +1,5 @@
+"""Sizes of codec and model: impossible ones are refused by name."""
+
 import math
 
 import pytest

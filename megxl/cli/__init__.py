@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not argv[0].startswith("-") and argv[0] not in COMMANDS:
         return _fail(f"there is no command {argv[0]!r}{_suggestion(argv[0])}; see megxl --help.")
     try:
-        args = _parser(argv[0]).parse_args(argv)
+        args, unknown = _parser(argv[0]).parse_known_args(argv)
+        if unknown:
+            args.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:  # argparse has printed its help, or its error
         return int(stop.code or 0)
     if not args.debug:
@@ -51,6 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         return _fail(_sentence(error))
+    except RuntimeError as error:
+        if args.debug or not _is_out_of_gpu_memory(error):
+            raise
+        return _fail(
+            "the memory of the GPU is too small for this: use --dtype bfloat16, a shorter window "
+            "(embed: --window, bench: --seconds) or --device cpu."
+        )
     except (KeyboardInterrupt, SystemExit) as stop:
         if args.debug:
             raise
@@ -71,7 +80,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, purpose in COMMANDS.items():
         if name == command:
             import_module(f"megxl.cli.{name}").register(subparsers)
-            subparsers.choices[name].add_argument("--debug", action="store_true", help="show the traceback of an error")
+            chosen = subparsers.choices[name]
+            chosen.add_argument("--debug", action="store_true", help="show the traceback of an error")
+            chosen.set_defaults(refuse=chosen.error)  # with the usage of the command, not of all of megxl
         else:
             subparsers.add_parser(name, help=purpose)
     return parser
@@ -100,6 +111,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     return str(error)
+
+
+def _is_out_of_gpu_memory(error: RuntimeError) -> bool:
+    # by name: the class lies in torch, which is not imported here, and has moved inside it
+    return type(error).__name__ == "OutOfMemoryError" and type(error).__module__.partition(".")[0] == "torch"
 
 
 def _is_error(record: logging.LogRecord) -> bool:

@@ -48,6 +48,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     model.add_argument("--repeats", type=int, default=5, help="counted runs (default: 5)")
     model.add_argument("--warmup", type=int, default=2, help="runs before them (default: 2)")
     model.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    model.add_argument("--overwrite", action="store_true", help="replace an older FILE")
     model.set_defaults(run=run)
 
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     rows = []
     if args.json:
-        free_to_write(args.json, overwrite=True)
+        free_to_write(args.json, overwrite=args.overwrite)
     print(f"{'stage':9} {'median':>10} {'windows/s':>10} {'TFLOP/s':>8} {'of GEMM':>8} {'MFU':>6} {'peak GB':>8}")
     for setting in settings:
         result = measure(setting, repeats=args.repeats, warmup=args.warmup)

@@ -54,7 +54,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--exclude", metavar="NAME", nargs="+", action="extend", default=[], help="channels to leave out"
     )
     signal.add_argument("--bads", choices=("mask", "interpolate", "keep"), default="mask",
-                        help="channels marked bad: no part in attention (mask, the default), or else")  # fmt: skip
+                        help="channels marked bad: no part in attention (mask, the default), made from their "
+                        "neighbours (interpolate), or treated as good (keep)")  # fmt: skip
     signal.add_argument("--montage", metavar="FILE", help="positions of electrodes: a file, or a name that MNE knows")
     signal.add_argument("--allow-maxshield", action="store_true", help="read raw MaxShield data as they are")
     features = parser.add_argument_group("features")
@@ -62,7 +63,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                           help="one file (.npz), or a folder of memory-mappable .npy")  # fmt: skip
     features.add_argument("--overwrite", action="store_true", help="replace older output of the same name")
     features.add_argument("--window", metavar="S", type=float, default=150.0,
-                          help="seconds that the model sees at once, a multiple of 0.24 (default: 150)")  # fmt: skip
+                          help="seconds seen at once: a multiple of 0.24, best of 6 (default: 150)")  # fmt: skip
     features.add_argument("--pooling", choices=("none", "sensor", "time"), default="none",
                           help="sensor: one vector a sensor and window; time: one a time step")  # fmt: skip
     features.add_argument(
@@ -99,6 +100,11 @@ def run(args: argparse.Namespace) -> int:
     )
     check_output(args.out, overwrite=args.overwrite)
     if args.report is not None:
+        if args.out.resolve() in args.report.resolve().parents:
+            raise InputError(
+                f"--report {args.report} lies in the folder of features ({args.out}), which holds nothing else: "
+                "put the report beside it."
+            )
         check_report(args.report, overwrite=args.overwrite)
     if args.threads is not None:
         if args.threads < 1:

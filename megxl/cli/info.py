@@ -91,7 +91,7 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
     from megxl.checkpoints.files import read_checkpoint
     from megxl.extraction import weights_warning
 
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, allow_unmatched=["*"])  # what is unknown is shown, not refused
     in_codec = {name: tensor.numel() for name, tensor in checkpoint.tensors.items() if name.startswith("tokenizer.")}
     total = sum(tensor.numel() for tensor in checkpoint.tensors.values())
     numbers = {"codec": sum(in_codec.values()), "rest": total - sum(in_codec.values())} if in_codec else {"all": total}
@@ -143,12 +143,57 @@ def _prospect(raw: Any, known: dict[str, Any]) -> str:
 
 
 def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, object]]:
-    """One row a fact that is known; what has parts gets them side by side."""
-    for name, value in facts.items():
-        if name == "notes":
+    """One row a fact that is known, one a group of facts."""
+    for key, value in _known(_condensed(facts)):
+        if key == "notes":
             yield from (("note", note) for note in value)
-        elif name != "warning" and value not in (None, [], ()):
-            yield name.replace("_", " "), _short(value)
+        elif isinstance(value, dict):
+            yield from _group(_label(key), value)
+        else:
+            yield _label(key), _short(value) + _unit(key)
+
+
+def _condensed(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts for people: tables that follow from the sizes are counted, the codec of a model is not told again."""
+    facts = {key: value for key, value in facts.items() if key not in ("what", "warning")}
+    if keys := facts.pop("keys", None):
+        facts["keys"] = {**keys, "derived": len(keys["derived"]), "unmatched": len(keys["unmatched"])}
+        facts["unknown_keys"] = ", ".join(keys["unmatched"])
+    model, tokenizer = facts.get("model"), facts.get("tokenizer")
+    if model and tokenizer and model.get("sha256") and model["sha256"] == tokenizer.get("sha256"):
+        facts["tokenizer"] = {"carried by": "the model", "config": tokenizer["config"]}
+    return facts
+
+
+def _known(parts: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """What there is something to say of."""
+    for key, value in parts.items():
+        ctf_only = key == "ctf_compensation_grade" and not value and parts.get("format") != "CTF"
+        if value not in (None, "", [], (), {}) and not ctf_only:
+            yield key, value
+
+
+def _group(name: str, parts: dict[str, Any]) -> Iterable[tuple[str, object]]:
+    """A group's own facts side by side, then a row for each group in it."""
+    known = dict(_known(parts))
+    inner = {key: value for key, value in known.items() if isinstance(value, dict)}
+    if own := [f"{_label(key)} {_short(value)}{_unit(key)}" for key, value in known.items() if key not in inner]:
+        yield name, ", ".join(own)
+    for key, value in inner.items():
+        yield from _group(f"{name} {_label(key)}", value)
+
+
+_UNITS = {"hz": " Hz", "s": " s"}
+
+
+def _unit(key: str) -> str:
+    return _UNITS.get(key.rpartition("_")[2], "") if "_" in key else ""
+
+
+def _label(key: str) -> str:
+    """Name of a fact for people, without its unit."""
+    name = key.rpartition("_")[0] if _unit(key) else key
+    return "sampling rate" if name == "sfreq" else name.replace("_", " ")
 
 
 def _short(value: object) -> str:
@@ -158,16 +203,9 @@ def _short(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, dict):
-        known = {key: part for key, part in value.items() if part not in (None, [], ())}
-        return ", ".join(f"{key} {_nested(part)}" for key, part in known.items())
     if isinstance(value, list | tuple):
         if value and all(isinstance(part, int) for part in value):
             return " x ".join(map(str, value))
         more = f" and {len(value) - _MOST_LISTED} more" if len(value) > _MOST_LISTED else ""
         return ", ".join(map(str, value[:_MOST_LISTED])) + more
     return str(value)
-
-
-def _nested(value: object) -> str:
-    return f"({_short(value)})" if isinstance(value, dict) else _short(value)

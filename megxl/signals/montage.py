@@ -47,8 +47,8 @@ def place_electrodes(raw: mne.io.BaseRaw, montage: str | Path, recording: str) -
         raw.set_montage(positions, match_case=False, on_missing="ignore")
     if unknown:
         notes.append(
-            f"{len(unknown)} of {len(electrodes)} electrodes are not in the montage {Path(montage).name} "
-            f"and have no position: {', '.join(unknown)}."
+            f"Without a position, because not in the montage {Path(montage).name}: "
+            f"{len(unknown)} of {len(electrodes)} electrodes ({', '.join(unknown)})."
         )
     return notes
 

@@ -104,6 +104,8 @@ def prepare(
     sensors = SensorArray.from_info(raw.info, names)
     source = provenance(raw)
     notes: list[str] = [*source.pop("notes"), *_notes_on_rate(raw, settings)]
+    if bad_seconds := source["bad_seconds"]:
+        notes.append(f"{round(bad_seconds, 3)} s are marked bad; they were kept like the rest.")
     quality = QualityReport()
     signal_CT = np.empty((0, 0), dtype=np.float32)
     marked = [name for name in names if name in raw.info["bads"]]
@@ -119,7 +121,9 @@ def prepare(
             done += len(block)
             if advance is not None:
                 advance(len(block))
-    notes += [note for note in dict.fromkeys(map(_readable, warned)) if note not in notes]
+    notes += _notes_on_length(raw, settings)
+    # the length of the filter was spoken of
+    notes += [f"MNE, while filtering: {text}" for text in warned if not text.startswith("filter_length")]
     notes += quality.notes
     if marked and bads == "interpolate":
         _interpolate(signal_CT, raw.info, names, settings.sfreq_hz)
@@ -182,10 +186,30 @@ def _filter_and_resample(
     return np.asarray(part.get_data())
 
 
-def _readable(warning: str) -> str:
-    if warning.startswith("filter_length"):
-        return "The recording, or a stretch of it, is shorter than the high-pass filter: expect distortion at its ends."
-    return f"MNE, while filtering: {warning}"
+def _notes_on_length(raw: mne.io.BaseRaw, settings: Preparation) -> list[str]:
+    """Say so if a stretch that is filtered by itself is shorter than the filter; MNE looks at the longest alone."""
+    sfreq_hz = raw.info["sfreq"]
+    high_hz = settings.high_hz if _has_low_pass(sfreq_hz, settings) else None
+    filter_s = len(mne.filter.create_filter(None, sfreq_hz, settings.low_hz, high_hz, verbose="ERROR")) / sfreq_hz
+    whole_s = raw.n_times / sfreq_hz
+    shortest_s = min(_stretches_s(raw, whole_s), default=whole_s)
+    if shortest_s > filter_s - 0.5 / sfreq_hz:
+        return []
+    what = "The recording" if shortest_s == whole_s else "The shortest stretch between skips"
+    return [
+        f"{what} has {shortest_s:.1f} s, less than the {filter_s:.3g} s of the high-pass filter: its ends are "
+        "distorted; longer recordings are better."
+    ]
+
+
+def _stretches_s(raw: mne.io.BaseRaw, whole_s: float) -> list[float]:
+    marks = raw.annotations
+    lengths_s, since_s = [], 0.0
+    for onset_s, duration_s, text in zip(marks.onset - raw.first_time, marks.duration, marks.description, strict=True):
+        if str(text).lower().startswith(("edge", "bad_acq_skip")):  # those that MNE filters around
+            lengths_s.append(float(onset_s) - since_s)
+            since_s = max(since_s, float(onset_s + duration_s))
+    return [length_s for length_s in (*lengths_s, whole_s - since_s) if length_s > 0.5 / raw.info["sfreq"]]
 
 
 def _interpolate(signal_CT: np.ndarray, info: mne.Info, names: Sequence[str], sfreq_hz: float) -> None:
@@ -201,7 +225,8 @@ def _interpolate(signal_CT: np.ndarray, info: mne.Info, names: Sequence[str], sf
         low_rate.interpolate_bads(reset_bads=False, verbose="ERROR")
     except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
         raise InputError(
-            f"{len(bads)} bad sensors (first: {bads[0]!r}) cannot be interpolated ({repeatable(error)}). "
+            f"{len(bads)} bad sensor{'s' if len(bads) > 1 else ''} (first: {bads[0]!r}) cannot be interpolated "
+            f"({repeatable(error)}). "
             "Leave them out with --exclude, or use --bads mask or keep."
         ) from error
     rows = picks_of(picked, bads)

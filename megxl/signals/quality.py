@@ -45,7 +45,12 @@ class QualityReport:
         """One sentence a finding."""
         found = []
         if self.flat:
-            found.append(f"Flat sensors ({len(self.flat)}), which become zero: {', '.join(self.flat)}.")
+            what = (
+                "1 sensor is flat and becomes"
+                if len(self.flat) == 1
+                else f"{len(self.flat)} sensors are flat and become"
+            )
+            found.append(f"{what} zero: {', '.join(self.flat)}.")
         if self.nonfinite:
             counts = ", ".join(f"{name} ({count})" for name, count in self.nonfinite.items())
             found.append(

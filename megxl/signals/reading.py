@@ -112,7 +112,8 @@ def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequen
     if unknown:
         near = difflib.get_close_matches(unknown[0], raw.ch_names, cutoff=0.4)
         hint = f"; the nearest names are {', '.join(map(repr, near))}" if near else ""
-        raise InputError(f"{len(unknown)} channels to exclude are not in the recording (first: {unknown[0]!r}{hint}).")
+        what = "1 channel to exclude is" if len(unknown) == 1 else f"{len(unknown)} channels to exclude are"
+        raise InputError(f"{what} not in the recording (first: {unknown[0]!r}{hint}).")
     kind_of = {channel["ch_name"]: sensor_kind(channel) for channel in raw.info["chs"]}
     if channels == "auto":
         channels = "eeg" if set(kind_of.values()).isdisjoint(_KINDS_OF_CHOICE["meg"]) else "meg"
@@ -237,7 +238,14 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return f"Reading {path.name} needs a package that is not installed: pip install {module[1] or module[2]}."
     if text.startswith("Unsupported file type"):
         return f"{path.name} has no ending of a recording. Allowed: {FORMATS}."
-    return f"{path.name} is no recording, or is damaged: MNE says {text or type(error).__name__!r}. Allowed: {FORMATS}."
+    if missing := re.fullmatch(r"Standard file (.+) not found", text):
+        return (
+            f"{path.name} lacks {missing[1]}: the files in a .ds folder keep the folder's name. "
+            "Give a renamed folder its old name back, or copy an incomplete one again."
+        )
+    # of other kinds are the errors that a damaged file makes code stumble into: they say nothing to a person
+    said = f" (MNE says {text!r})" if text and isinstance(error, ValueError | RuntimeError | OSError) else ""
+    return f"{path.name} is not readable as its ending promises{said}: it is no recording, or is damaged."
 
 
 def _refuse_later_part(path: Path) -> None:

@@ -117,10 +117,12 @@ class SensorArray:
         Raises
         ------
         InputError
-            All sensors are in one point.
+            One sensor, or all in one point.
         """
         centred_C3 = self.positions_C3 - self.positions_C3.mean(axis=0)
         scale = np.sqrt(3.0 * np.mean(np.sum(centred_C3**2, axis=1)))
+        if len(self) == 1:
+            raise InputError(f"The one sensor {self.names[0]!r} has no geometry to normalise: at least two are needed.")
         if scale < 1e-6:  # a micrometre
             raise InputError(
                 f"All {len(self)} sensors (first: {self.names[0]!r}) lie in one point: their positions cannot be "
@@ -133,9 +135,7 @@ class SensorArray:
         rows_of = {name: row for row, name in enumerate(self.names)}
         unknown = [name for name in names if name not in rows_of]
         if unknown:
-            raise InputError(
-                f"{len(unknown)} of {len(names)} names are not in this sensor array (first: {unknown[0]!r})."
-            )
+            raise InputError(f"{_counted(unknown, names, 'names')} not in this sensor array (first: {unknown[0]!r}).")
         rows = [rows_of[name] for name in names]
         return SensorArray(
             names=tuple(names),
@@ -198,7 +198,7 @@ def _sensor_channels(info: Mapping[str, Any], names: Sequence[str] | None) -> li
     by_name = {channel["ch_name"]: channel for channel in info["chs"]}
     unknown = [name for name in names if name not in by_name]
     if unknown:
-        raise InputError(f"{len(unknown)} of {len(names)} channels are not in the recording (first: {unknown[0]!r}).")
+        raise InputError(f"{_counted(unknown, names, 'channels')} not in the recording (first: {unknown[0]!r}).")
     _refuse_repeated(names)
     channels = [by_name[name] for name in names]
     if not channels:
@@ -206,38 +206,45 @@ def _sensor_channels(info: Mapping[str, Any], names: Sequence[str] | None) -> li
     others = [channel["ch_name"] for channel in channels if sensor_kind(channel) is None]
     if others:
         raise InputError(
-            f"{len(others)} of {len(names)} channels are neither MEG sensors nor EEG electrodes "
+            f"{_counted(others, names, 'channels')} neither MEG sensors nor EEG electrodes "
             f"(first: {others[0]!r}); leave them out with --exclude."
         )
     return channels
+
+
+def _counted(some: Sequence[str], of: Sequence[str], what: str) -> str:
+    return f"{len(some)} of {len(of)} {what} {'is' if len(some) == 1 else 'are'}"
 
 
 def _refuse_repeated(names: Sequence[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise InputError(
-            f"{len(repeated)} sensor names occur more than once (first: {repeated[0]!r}); allowed: once each."
+            f"Sensor names that occur more than once: {len(repeated)} (first: {repeated[0]!r}); allowed: once each."
         )
 
 
 def _refuse_missing_positions(names: Sequence[str], positions_C3: np.ndarray, kinds_C: np.ndarray) -> None:
     # readers write NaN, or all zeros, where a file holds no position
     missing_C = ~np.isfinite(positions_C3).all(axis=1) | ~positions_C3.any(axis=1)
-    if missing_C.any():
+    missing = int(missing_C.sum())
+    if missing:
         first = names[int(np.argmax(missing_C))]
         what = "electrodes" if kinds_C[missing_C].min() == ELECTRODE else "sensors"
         raise InputError(
-            f"{int(missing_C.sum())} of {len(names)} {what} have no position (first: {first!r}). "
+            f"{missing} of {len(names)} {what} {'has' if missing == 1 else 'have'} no position (first: {first!r}). "
             "Set them with raw.set_montage(...) or --montage FILE, or leave these channels out with --exclude."
         )
 
 
 def _refuse_missing_orientations(names: Sequence[str], orientations_C3: np.ndarray, kinds_C: np.ndarray) -> None:
     missing_C = (kinds_C != ELECTRODE) & (~np.isfinite(orientations_C3).all(axis=1) | ~orientations_C3.any(axis=1))
-    if missing_C.any():
+    missing = int(missing_C.sum())
+    if missing:
         first = names[int(np.argmax(missing_C))]
         raise InputError(
-            f"{int(missing_C.sum())} of {len(names)} MEG sensors have no orientation (first: {first!r}). "
+            f"{missing} of {len(names)} MEG sensors {'has' if missing == 1 else 'have'} no orientation "
+            f"(first: {first!r}). "
             "Write their coil directions to info['chs'][i]['loc'][3:12], or leave these channels out with --exclude."
         )
 

@@ -1,3 +1,5 @@
+"""Any path to a checkpoint: read by what it is, or refused by name."""
+
 import hashlib
 import os
 import subprocess

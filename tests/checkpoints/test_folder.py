@@ -1,3 +1,5 @@
+"""Our checkpoint folder: weights come back bit by bit, and it is written whole or not at all."""
+
 import json
 import tempfile
 from dataclasses import asdict, replace

@@ -1,3 +1,5 @@
+"""Names on the hub: which files are fetched, what comes first, what is said offline."""
+
 import os
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Names of tensors, both ways: one table for released and own files."""
+
 import math
 
 import pytest

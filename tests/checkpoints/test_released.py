@@ -1,3 +1,5 @@
+"""Released files: to our folder and back bit by bit, with every contradiction in them named."""
+
 import copy
 import os
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Stored rotary tables: the formula in double precision, the published bits, no other code of positions."""
+
 import numpy as np
 import pytest
 import torch

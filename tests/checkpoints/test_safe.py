@@ -1,3 +1,5 @@
+"""Reading a foreign pickle: its tensors come out, and nothing in it is run."""
+
 import collections
 import os
 import pathlib

@@ -1,3 +1,5 @@
+"""`megxl bench`: figures on screen and in a file, on the device that was asked for."""
+
 import json
 
 import pytest
@@ -29,3 +31,13 @@ def test_a_gpu_can_be_chosen_by_its_number(monkeypatch):
     assert choose_device("cuda:1") == torch.device("cuda", 1) and choose_device("auto") == torch.device("cuda")
     with pytest.raises(InputError, match="sees no cuda:2"):
         choose_device("cuda:2")
+
+
+def test_older_figures_are_kept_unless_they_may_be_replaced(tmp_path, capsys):
+    (tmp_path / "speed.json").write_text("old")
+    words = ["bench", "model", "--size", "tiny", "--device", "cpu", "--json", str(tmp_path / "speed.json")]
+    assert main(words) == 2
+    assert "exists already" in capsys.readouterr().err and (tmp_path / "speed.json").read_text() == "old"
+    quick = "--sensors 2 --seconds 3 --stages tokenize --repeats 1 --warmup 0 --overwrite"
+    assert main([*words, *quick.split()]) == 0
+    assert json.loads((tmp_path / "speed.json").read_text())[0]["stage"] == "tokenize"

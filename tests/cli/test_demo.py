@@ -1,3 +1,5 @@
+"""`megxl demo`: a recording, its features and a report without any file of one's own."""
+
 import pytest
 
 from megxl.cli import main
@@ -33,3 +35,22 @@ def test_the_demo_takes_a_recording_of_ones_own(tmp_path):
 def test_the_full_size_model_embeds_a_short_recording(tmp_path):
     assert main(["demo", "--out", str(tmp_path / "demo"), "--seconds", "4"]) == 0
     assert load_embedding(tmp_path / "demo" / "features.npz").features.shape == (1, 306, 512)
+
+
+def test_a_recording_in_the_way_is_not_replaced(tmp_path, capsys):
+    (tmp_path / "simulated_raw.fif").write_text("mine")
+    words = ["demo", "--out", str(tmp_path), "--seconds", "4", "--size", "tiny"]
+    assert main(words) == 2
+    assert "simulated_raw.fif exists already" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("moment", ["make_recording", "save"])
+def test_an_interrupt_before_there_is_a_recording_leaves_nothing(tmp_path, monkeypatch, moment):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    whole = "megxl.corpora.simulated.make_recording" if moment == "make_recording" else "mne.io.RawArray.save"
+    monkeypatch.setattr(whole, interrupt)
+    assert main(["demo", "--out", str(tmp_path / "new" / "demo"), "--seconds", "4", "--size", "tiny"]) == 130
+    assert list(tmp_path.iterdir()) == []

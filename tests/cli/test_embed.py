@@ -1,3 +1,5 @@
+"""`megxl embed`: features and a report from a recording, one sentence for each mistake."""
+
 import errno
 import os
 
@@ -61,6 +63,14 @@ def test_options_reach_the_extraction(recording, model, place):
     asked = {"window_s": 2.4, "channels": "grad", "exclude": ["MEG 0113", "MEG 0112"], "bads": "keep"}
     asked |= {"pooling": "time", "layer": 1, "dtype": "bfloat16", "compat": "reference"}
     assert asked.items() <= embedding.settings.items()
+
+
+def test_a_report_inside_the_features_is_refused_although_the_folder_is_there(recording, model, place, capsys):
+    words = ["embed", recording, "--model", model, "--out", place / "f", "--overwrite"]
+    assert run(*words) == 0
+    capsys.readouterr()
+    assert run(*words, "--report", place / "f" / "r.html") == 2
+    assert "put the report beside it" in capsys.readouterr().err and not (place / "f" / "r.html").exists()
 
 
 def test_overwrite_allows_to_replace(recording, model, place, capsys):
@@ -145,6 +155,18 @@ MISTAKES = {
         "--report",
         "{place}/q.html",
     ),
+    "a report among the features": (
+        "embed",
+        "{rec}",
+        "--model",
+        "{model}",
+        "--out",
+        "{in}/f",
+        "--report",
+        "{in}/f/r.html",
+    ),
+    "a text as features": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f.txt"),
+    "a window of no length": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f", "--window", "nan"),
     "one array as features": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f.npy"),
     "an endless name": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/" + 256 * "f"),
     "a device of no kind": ("embed", "{rec}", "--model", "{model}", "--out", "{place}/f", "--device", "foo"),

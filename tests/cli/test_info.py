@@ -1,11 +1,17 @@
+"""`megxl info`: what recordings, checkpoints and embeddings hold, as `megxl embed` would take them."""
+
 import json
 
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from megxl.checkpoints.checkpoint import sha256_of
 from megxl.cli import main
 from megxl.extraction import embed_recording
+from megxl.model.megxl import MEGXL
 from tests.small import electrodes, short_recording, small_model
 
 
@@ -93,3 +99,35 @@ def test_damaged_embeddings_are_refused_in_a_sentence(tmp_path, capsys):
     assert main(["info", str(out)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("megxl: error: features is damaged or incomplete") and said.count("\n") == 1
+
+
+def test_keys_that_nothing_knows_are_shown_not_refused(tmp_path, capsys):
+    folder = small_model().save_pretrained(tmp_path / "model")
+    path = folder / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        save_file(load_file(path) | {"memory.of.tomorrow": torch.ones(2)}, path, file.metadata())
+    assert facts(capsys, folder)["keys"]["unmatched"] == ["memory.of.tomorrow"]
+    (row,) = [line for line in said(capsys, folder).splitlines() if "unknown keys" in line]
+    assert row.split() == ["unknown", "keys", "memory.of.tomorrow"]
+
+
+def test_the_table_is_for_people(tmp_path, capsys):
+    path = tmp_path / "some_raw.fif"
+    short_recording(6.0).save(path, verbose="ERROR")
+    lines = [" ".join(line.split()) for line in said(capsys, path).splitlines()]
+    assert "sampling rate 250 Hz" in lines and "duration 6 s" in lines
+    assert not any("ctf" in line or "hz" in line for line in lines)
+    folder = small_model().save_pretrained(tmp_path / "model")
+    embed_recording(MEGXL.from_pretrained(folder), path, out=tmp_path / "f.npz", pooling="sensor")
+    text = said(capsys, tmp_path / "f.npz")
+    assert text.count(sha256_of(folder / "model.safetensors")) == 1  # of the model, which carries the codec
+    assert any(line.split()[:2] == ["model", "config"] for line in text.splitlines())
+
+
+def test_derived_tables_are_counted(shared, capsys):
+    text = said(capsys, shared / "golden" / "megxl_small.ckpt")
+    assert "derived 6," in text and "rope_embedding" not in text
+
+
+def test_the_compensation_of_ctf_is_told_of_ctf(shared, capsys):
+    assert "ctf compensation grade" in said(capsys, shared / "realdata/meg_ctf/somMDYO-18av.ds")

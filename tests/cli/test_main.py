@@ -1,3 +1,5 @@
+"""The command line as a whole: help that holds, exit codes, tracebacks, signals."""
+
 import os
 import re
 import shlex
@@ -8,6 +10,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 import megxl
 from megxl.cli import COMMANDS, _parser, main
@@ -60,6 +63,35 @@ def test_an_unknown_command_gets_a_suggestion(capsys):
 def test_a_wrong_option_ends_with_2(capsys):
     assert main(["info", "--colour"]) == 2
     assert "usage: megxl info" in capsys.readouterr().err
+
+
+def test_a_misspelt_option_shows_the_usage_of_its_command(capsys):
+    assert main(["embed", "a.fif", "--model", "m", "--out", "f", "--lyer", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: megxl embed ") and "unrecognized arguments: --lyer 3" in said
+    assert main(["embed", "a.fif", "--mdel", "m", "--out", "f"]) == 2
+    assert capsys.readouterr().err.startswith("usage: megxl embed ")
+
+
+def test_a_gpu_without_room_gets_a_sentence_with_advice(monkeypatch, capsys):
+    def fill_it(_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("megxl.cli.info.run", fill_it)
+    assert main(["info", "x"]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("--dtype bfloat16", "--window", "--device cpu")) and said.count("\n") == 1
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        main(["info", "x", "--debug"])
+
+
+def test_other_errors_of_a_program_are_not_hidden(monkeypatch):
+    def fail(_):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr("megxl.cli.info.run", fail)
+    with pytest.raises(RuntimeError, match="mistake of ours"):
+        main(["info", "x"])
 
 
 def test_debug_shows_the_traceback(tmp_path):

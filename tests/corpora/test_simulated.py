@@ -1,3 +1,5 @@
+"""The simulated recording, against the physics of a dipole in a sphere and the levels of real ones."""
+
 import numpy as np
 
 from megxl.corpora.simulated import dipole_fields, lead_field, make_recording, pink_noise

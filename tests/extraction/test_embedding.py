@@ -1,3 +1,5 @@
+"""Stored embeddings: what is saved comes back, and damage is said in a sentence."""
+
 import json
 import zipfile
 

@@ -1,3 +1,5 @@
+"""Notes on an embedding: weights and windows that a person should be warned of."""
+
 import pytest
 
 from megxl.extraction import embed_recording, weights_warning
@@ -36,3 +38,14 @@ def test_windows_of_another_length_than_in_training_are_noted():
     model, raw = small_model(), short_recording()
     assert any("trained with 150 s" in note for note in embed_recording(model, raw, window_s=4.8).notes)
     assert not any("trained with 150 s" in note for note in embed_recording(model, raw).notes)
+
+
+def test_windows_that_blocks_of_scaling_do_not_fill_are_noted():
+    model, raw = small_model(), short_recording(13.0)
+    (note,) = [note for note in embed_recording(model, raw, window_s=12.24).notes if "Blocks" in note]
+    assert note == (
+        "Blocks of 3 s do not fill windows of 12.24 s: the last 0.24 s of each are scaled by themselves; "
+        "windows of a multiple of 6 s avoid this."
+    )
+    for window_s in (6.0, 12.0, 24.24):  # the recording does not reach the end of the last of them
+        assert not any("Blocks" in note for note in embed_recording(model, raw, window_s=window_s).notes)

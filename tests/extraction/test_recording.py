@@ -1,7 +1,11 @@
+"""Embedding a recording, against its steps done by hand: bad sensors, layers, files, progress."""
+
+import mne
 import numpy as np
 import pytest
 import torch
 
+import megxl
 from megxl.errors import InputError
 from megxl.extraction import embed_prepared, embed_recording, load_embedding
 from megxl.model.megxl import MEGXL
@@ -41,6 +45,22 @@ def test_features_are_those_of_the_steps_done_by_hand(model):
     np.testing.assert_allclose(embedding.features, expected, rtol=0, atol=1e-5)
     assert [window.complete for window in embedding.windows] == [True, True, False]
     assert any("last window has 0.40 s" in note for note in embedding.notes)
+
+
+@pytest.mark.parametrize(("window_s", "same"), [(6.0, True), (6.24, False)])
+def test_the_end_of_a_window_is_scaled_as_in_the_whole_recording_only_if_blocks_fill_it(
+    model, monkeypatch, window_s, same
+):
+    raw = short_recording(13.0)
+    seen = []
+    tokenize = model.tokenizer.tokenize
+    monkeypatch.setattr(model.tokenizer, "tokenize", lambda signal: seen.append(signal) or tokenize(signal))
+    embed_recording(model, raw, window_s=window_s)
+    whole = scale_blocks(torch.from_numpy(prepare(raw, raw.ch_names).signal_CT[None]))
+    samples = round(window_s * 50)
+    last_token = slice(samples - 12, samples)
+    torch.testing.assert_close(seen[0][..., :300], whole[..., :300], rtol=0, atol=0)
+    assert torch.equal(seen[0][..., last_token], whole[..., last_token]) == same
 
 
 def test_a_rest_shorter_than_a_token_is_left_out_and_said(model):
@@ -210,6 +230,20 @@ def test_progress_counts_channels_and_tokens(model):
 def test_a_model_without_a_tokenizer_is_refused():
     with pytest.raises(InputError, match="no tokenizer"):
         embed_recording(MEGXL(small_model().config), short_recording())
+
+
+def test_what_made_the_features_is_named_with_its_version(model):
+    assert embed_recording(model, short_recording()).provenance["software"]["megxl"] == megxl.__version__
+
+
+@pytest.mark.parametrize("kind", ["NoneType", "ndarray", "EpochsArray"])
+def test_what_is_no_recording_is_refused_by_its_type(model, kind):
+    raw = short_recording()
+    given = {"NoneType": None, "ndarray": raw.get_data()}.get(kind)
+    if kind == "EpochsArray":
+        given = mne.EpochsArray(raw.get_data()[None], raw.info, verbose="ERROR")
+    with pytest.raises(InputError, match=rf"not {kind}: give an mne\.io\.BaseRaw or the path"):
+        model.embed(given)
 
 
 def test_options_of_reading_need_a_path(model):

@@ -1,3 +1,5 @@
+"""Output appears whole under its final name or not at all, and never takes the place of anything else."""
+
 import signal
 import subprocess
 import sys
@@ -67,6 +69,8 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     with pytest.raises(InputError, match="something else"):
         check_output(tmp_path / "thesis", overwrite=True)
+    with pytest.raises(InputError, match=r"\(chapter\.txt\)"):
+        check_output(tmp_path / "thesis", overwrite=True)
     np.save(tmp_path / "thesis" / "features.npy", np.zeros(3))
     (tmp_path / "thesis" / META).write_text("{}")
     with pytest.raises(InputError, match="something else"):  # features are not all that it holds
@@ -76,11 +80,40 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
         check_output(tmp_path / "folder.npz", overwrite=True)
 
 
-@pytest.mark.parametrize("ending", [".npy", ".html", ".h5", ".fif", ".pt", ".ckpt", ".json", ".mat", ".CSV"])
+@pytest.mark.parametrize(
+    "ending", [".npy", ".html", ".h5", ".fif", ".pt", ".ckpt", ".json", ".mat", ".CSV", ".txt", ".parquet", ".gz"]
+)
 def test_a_name_that_promises_another_format_is_refused(tmp_path, ending):
     with pytest.raises(InputError, match=r"ends in \.npz, or to a folder"):
         check_output(tmp_path / f"features{ending}", overwrite=True)
     check_output(tmp_path / "features.v2", overwrite=False)
+
+
+@pytest.mark.parametrize("moment", ["Path.replace", "shutil.rmtree"])
+def test_a_process_killed_while_an_archive_is_put_in_place_leaves_what_the_next_run_sweeps(tmp_path, moment):
+    script = f"""
+        import os, shutil, signal, sys
+        from pathlib import Path
+        from megxl.extraction.staging import META, staging
+        with staging(Path(sys.argv[1])) as folder:
+            (folder / META).write_text("{{}}")
+            {moment} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    """
+    out = tmp_path / "out.npz"
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), out])
+    assert done.returncode == -signal.SIGKILL and len(list(tmp_path.iterdir())) == 1 + out.exists()
+    with staging(out, overwrite=True) as folder:
+        fill(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.npz"]
+
+
+def test_an_archive_is_put_where_a_link_leads(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "real.npz").touch()
+    (tmp_path / "out.npz").symlink_to(tmp_path / "far" / "real.npz")
+    with staging(tmp_path / "out.npz", overwrite=True) as folder:
+        fill(folder)
+    assert (tmp_path / "out.npz").is_symlink() and np.load(tmp_path / "far" / "real.npz")["features"].shape == (3, 5)
 
 
 def test_a_missing_parent_folder_is_refused(tmp_path):

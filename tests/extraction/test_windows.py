@@ -1,3 +1,5 @@
+"""Windows: none lost, none overlapping, each with its onset."""
+
 import numpy as np
 import pytest
 

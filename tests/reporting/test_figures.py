@@ -1,3 +1,5 @@
+"""Figures: what they claim about the weights, their units, and perplexity by its formula."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Sensor maps: the unrolled head, pairs and kinds of sensors, layouts without a map."""
+
 import numpy as np
 import pytest
 

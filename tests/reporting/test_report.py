@@ -1,3 +1,5 @@
+"""The report: one small file that holds everything, and that no name can break."""
+
 import re
 
 import pytest

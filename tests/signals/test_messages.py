@@ -1,3 +1,5 @@
+"""What MNE and the system say: collected, in one line, without names of folders."""
+
 import errno
 import os
 import warnings

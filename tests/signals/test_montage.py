@@ -1,3 +1,5 @@
+"""Montages: positions by name for electrodes, and a sentence where names or files do not fit."""
+
 import pytest
 
 from megxl.errors import InputError
@@ -27,7 +29,7 @@ def test_electrodes_without_a_match_are_listed_and_then_refused_as_sensors(tmp_p
     path = save(make_eeg(("Fz", "Cz", "EOG1")), tmp_path / "a_eeg.fif")
     raw = open_recording(path, montage="standard_1005")
     assert any(
-        "1 of 3 electrodes are not in the montage" in note and "EOG1" in note for note in provenance(raw)["notes"]
+        "not in the montage standard_1005: 1 of 3 electrodes (EOG1)" in note for note in provenance(raw)["notes"]
     )
     with pytest.raises(InputError, match=r"1 of 3 .*EOG1"):
         SensorArray.from_info(raw.info)

@@ -1,3 +1,5 @@
+"""Block scaling, against the published formula in float64 for any length, block and limit."""
+
 import json
 import subprocess
 import sys

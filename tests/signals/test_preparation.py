@@ -1,3 +1,5 @@
+"""Preparation in blocks equals MNE on the whole recording, and tells what a person should know."""
+
 import datetime
 import json
 import subprocess
@@ -206,11 +208,31 @@ def warn_and(function, *args, **options):
 
 
 def test_a_short_recording_is_noted_once():
-    raw = make_raw(seconds=10)
-    notes = prepare(raw, raw.ch_names).notes
-    assert len(notes) == 1
-    assert "shorter than the high-pass filter" in notes[0]
+    raw = make_raw(seconds=24)
+    assert prepare(raw, raw.ch_names).notes == [
+        "The recording has 24.0 s, less than the 33 s of the high-pass filter: its ends are distorted; "
+        "longer recordings are better."
+    ]
     assert prepare(make_raw(seconds=40), raw.ch_names).notes == []
+
+
+def test_of_stretches_that_are_too_short_for_the_filter_the_shortest_is_noted():
+    raw = make_raw(seconds=80, sensors=4)
+    raw.set_annotations(mne.Annotations([12.5, 60], [1.5, 1], "BAD_ACQ_SKIP"))  # leaves 12.5, 46 and 19 s
+    notes = prepare(raw, raw.ch_names).notes
+    assert [note for note in notes if "filter" in note] == [
+        "The shortest stretch between skips has 12.5 s, less than the 33 s of the high-pass filter: "
+        "its ends are distorted; longer recordings are better."
+    ]
+
+
+def test_seconds_that_are_marked_bad_are_noted_and_kept():
+    raw = make_raw(sensors=4)
+    plain_CT = prepare(raw, raw.ch_names).signal_CT
+    raw.set_annotations(mne.Annotations([5, 8, 30], [4, 3, 2], ["BAD_loud", "bad muscle", "word"]))
+    prepared = prepare(raw, raw.ch_names)
+    assert prepared.notes == ["6.0 s are marked bad; they were kept like the rest."]
+    np.testing.assert_array_equal(prepared.signal_CT, plain_CT)
 
 
 def test_flat_and_saturated_sensors_are_noted_but_kept():
@@ -218,7 +240,7 @@ def test_flat_and_saturated_sensors_are_noted_but_kept():
     raw._data[5] = 3e-9
     raw._data[50, 1000:1200] = 1e-9
     prepared = prepare(raw, raw.ch_names)
-    assert f"Flat sensors (1), which become zero: {raw.ch_names[5]}." in prepared.notes
+    assert f"1 sensor is flat and becomes zero: {raw.ch_names[5]}." in prepared.notes
     assert any("look saturated (1" in note and raw.ch_names[50] in note for note in prepared.notes)
     assert prepared.signal_CT.shape[0] == 70
 
@@ -261,7 +283,7 @@ def test_interpolation_that_is_impossible_is_refused():
     raw = make_raw(sensors=40)  # no digitised head: MNE cannot place its sphere
     raw.info["bads"] = [raw.ch_names[1]]
     with pytest.raises(
-        InputError, match=rf"1 bad sensors \(first: '{raw.ch_names[1]}'\) cannot be interpolated .*--exclude"
+        InputError, match=rf"1 bad sensor \(first: '{raw.ch_names[1]}'\) cannot be interpolated .*--exclude"
     ):
         prepare(raw, raw.ch_names, bads="interpolate")
     eeg = make_eeg()
@@ -285,7 +307,7 @@ def test_geometry_is_checked_before_anything_is_read():
     raw = make_raw(seconds=1, sensors=4)
     raw.info["chs"][2]["loc"][:3] = np.nan
     raw.get_data = None  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(InputError, match="1 of 4 sensors have no position"):
+    with pytest.raises(InputError, match="1 of 4 sensors has no position"):
         prepare(raw, raw.ch_names)
 
 

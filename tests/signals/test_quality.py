@@ -1,3 +1,5 @@
+"""Flat, saturated and not finite sensors are found and named; sound ones are left in peace."""
+
 import numpy as np
 
 from megxl.signals.quality import QualityReport, inspect
@@ -20,7 +22,8 @@ def test_flat_sensors_are_named_wherever_they_rest():
     signal[1], signal[3] = 0.0, 4.2e-9
     report = inspect(signal, NAMES)
     assert report.flat == ["B", "D"]
-    assert report.notes == ["Flat sensors (2), which become zero: B, D."]
+    assert report.notes == ["2 sensors are flat and become zero: B, D."]
+    assert inspect(signal[:2], NAMES[:2]).notes == ["1 sensor is flat and becomes zero: B."]
 
 
 def test_samples_that_are_not_finite_are_counted_and_the_first_is_known():

@@ -1,3 +1,5 @@
+"""Recordings of any format: opened, chosen from and described, or refused in a sentence that helps."""
+
 import datetime
 import json
 import os
@@ -112,12 +114,12 @@ def test_a_name_that_only_looks_like_a_later_part_is_opened(tmp_path):
     ("name", "content", "sentence"),
     [
         ("a.fif", b"", r"a\.fif is empty"),
-        ("a.fif", b"hello" * 99, r"a\.fif is no recording, or is damaged"),
-        ("a.edf", b"hello" * 99, r"a\.edf is no recording, or is damaged"),
-        ("a.bdf", b"hello" * 99, r"a\.bdf is no recording, or is damaged"),
-        ("a.vhdr", b"hello" * 99, r"a\.vhdr is no recording, or is damaged"),
-        ("a.set", b"hello" * 99, r"a\.set is no recording, or is damaged"),
-        ("a.con", b"hello" * 99, r"a\.con is no recording, or is damaged"),
+        ("a.fif", b"hello" * 99, r"a\.fif is not readable as its ending promises"),
+        ("a.edf", b"hello" * 99, r"a\.edf is not readable as its ending promises"),
+        ("a.bdf", b"hello" * 99, r"a\.bdf is not readable as its ending promises"),
+        ("a.vhdr", b"hello" * 99, r"a\.vhdr is not readable as its ending promises"),
+        ("a.set", b"hello" * 99, r"a\.set is not readable as its ending promises"),
+        ("a.con", b"hello" * 99, r"a\.con is not readable as its ending promises"),
         ("a.docx", b"hello" * 99, r"a\.docx has no ending of a recording.*CTF \.ds"),
         ("a", b"hello" * 99, r"a has no ending of a recording.*BrainVision"),
     ],
@@ -126,6 +128,23 @@ def test_what_is_no_recording_is_said_by_name(tmp_path, name, content, sentence)
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=sentence):
         open_recording(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.con", bytes(4000), ""),  # AssertionError inside
+        ("a.con", b"hello" * 99, ""),  # IndexError inside
+        ("a.edf", b"hello" * 99, " (MNE says 'Bad EDF file provided.')"),
+    ],
+)
+def test_only_what_was_meant_for_people_is_repeated_and_no_formats_are_listed(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        open_recording(tmp_path / name)
+    assert str(caught.value) == (
+        f"{name} is not readable as its ending promises{said}: it is no recording, or is damaged."
+    )
 
 
 def test_missing_files_and_folders_that_are_no_recordings(tmp_path):
@@ -157,7 +176,7 @@ def test_a_name_that_is_too_long_is_said(tmp_path):
 def test_a_4d_folder_is_opened_by_its_data_file(tmp_path):
     (tmp_path / "config").write_bytes(b"x" * 10)
     (tmp_path / "c,rfDC").write_bytes(b"x" * 10)
-    with pytest.raises(InputError, match="c,rfDC is no recording, or is damaged"):  # that file, not the folder
+    with pytest.raises(InputError, match="c,rfDC is not readable as its ending promises"):  # that file, not the folder
         open_recording(tmp_path)
     (tmp_path / "e,rfhp1.0Hz,COH").write_bytes(b"x" * 10)
     with pytest.raises(InputError, match=r"2 4D/BTi data files; open one: c,rfDC, e,rfhp1\.0Hz,COH"):
@@ -194,12 +213,19 @@ def test_ctf_is_opened_by_its_folder_or_any_file_in_it_and_refused_when_incomple
     for name in ("somMDYO-18av.meg4", "somMDYO-18av.res4"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match=r"somMDYO-18av\.ds is no recording, or is damaged"):
+        with pytest.raises(InputError, match=r"somMDYO-18av\.ds is not readable as its ending promises"):
             open_recording(folder)
         (folder / name).unlink()
-        with pytest.raises(InputError, match=rf"MNE says .*{name}"):
+        with pytest.raises(InputError, match=rf"^somMDYO-18av\.ds .*{name}"):
             open_recording(folder)
         (folder / name).write_bytes(whole)
+
+
+def test_a_renamed_ctf_folder_is_told_how_to_be_named(shared, tmp_path):
+    folder = writable_copy(shared / "realdata" / "meg_ctf" / "somMDYO-18av.ds", tmp_path).rename(tmp_path / "new.ds")
+    sentence = r"^new\.ds lacks new\.res4: the files in a \.ds folder keep the folder's name\. Give a renamed folder"
+    with pytest.raises(InputError, match=sentence):
+        open_recording(folder)
 
 
 def test_bad_channel_lists_of_ctf_are_honoured(shared):
@@ -276,8 +302,10 @@ def test_axial_gradiometers_are_gradiometers(shared):
 def test_exclusions_must_exist_and_leave_something():
     raw = make_eeg()
     assert choose_channels(raw, exclude=["Cz"]) == ["Fz", "Pz"]
-    with pytest.raises(InputError, match=r"1 channels to exclude .*'Fzz'; the nearest names are 'Fz'"):
+    with pytest.raises(InputError, match=r"^1 channel to exclude is not .*'Fzz'; the nearest names are 'Fz'"):
         choose_channels(raw, exclude=["Fzz"])
+    with pytest.raises(InputError, match=r"^2 channels to exclude are not "):
+        choose_channels(raw, exclude=["Fzz", "Czz"])
     with pytest.raises(InputError, match="left after leaving out 3; the recording has: 3 eeg"):
         choose_channels(raw, exclude=raw.ch_names)
     with pytest.raises(InputError, match="allowed: auto, meg, mag, grad, eeg"):

@@ -1,3 +1,5 @@
+"""Samples in blocks equal samples at once, within bounds of memory and disk."""
+
 import errno
 import os
 import tempfile

@@ -1,3 +1,5 @@
+"""Geometry and kinds of sensors, against MNE's own tables and the published numbers."""
+
 import inspect
 import json
 import re
@@ -136,13 +138,15 @@ def test_an_electrode_without_position_is_refused(channels, value):
     for channel in channels:
         channel["kind"], channel["coil_type"] = 2, 1
     channels[9]["loc"] = np.full(12, value)
-    with pytest.raises(InputError, match=r"1 of 306 electrodes have no position.*MEG 0143.*--montage FILE"):
+    with pytest.raises(InputError, match=r"1 of 306 electrodes has no position.*MEG 0143.*--montage FILE"):
         SensorArray.from_info({"chs": channels})
 
 
 def test_sensors_in_one_point_are_refused(channels):
     with pytest.raises(InputError, match="one point"):
         SensorArray.from_info({"chs": channels[:3]})  # one site of the helmet
+    with pytest.raises(InputError, match=r"one sensor 'MEG 0113' has no geometry .* at least two are needed"):
+        SensorArray.from_info({"chs": channels[:1]})
 
 
 def test_unknown_repeated_missing_and_foreign_names_are_refused(channels):
