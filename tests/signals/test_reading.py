@@ -136,7 +136,7 @@ def test_what_is_no_recording_is_said_by_name(tmp_path, name, content, sentence)
     [
         ("a.con", bytes(4000), ""),  # AssertionError inside
         ("a.con", b"hello" * 99, ""),  # IndexError inside
-        ("a.edf", b"hello" * 99, r"( \(MNE says '[A-Z][a-z].+'\))?"),  # a sentence, in the newer MNE
+        ("a.edf", b"hello" * 99, r" \(MNE says .+\)"),  # a ValueError, whose words depend on MNE's version
     ],
 )
 def test_only_what_was_meant_for_people_is_repeated_and_no_formats_are_listed(tmp_path, name, content, said):
