@@ -30,8 +30,10 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_new_name_and_an_empty_folder_are_free(tmp_path):
-    free_to_write(tmp_path / "new", overwrite=False)
-    free_to_write(folder_with(tmp_path / "empty"), overwrite=False, ours=holds_mark)
+    empty = folder_with(tmp_path / "empty")
+    assert free_to_write(tmp_path / "new", overwrite=False) is None
+    assert free_to_write(empty, overwrite=False, ours=holds_mark) is None
+    assert names(tmp_path) == ["empty"] and names(empty) == []
 
 
 def test_what_stands_there_is_replaced_by_consent_only(tmp_path):

@@ -54,6 +54,19 @@ def is_untrained(provenance: Mapping[str, Any]) -> bool:
     return bool(provenance.get("untrained")) or provenance.get("weights") == "random" or few_steps
 
 
+def weights_warning(*provenances: Mapping[str, Any]) -> str | None:
+    """One loud sentence if the weights of a model or codec are random or were never trained, else None."""
+    origins = [provenance.get("source") or provenance for provenance in provenances]
+    if any(origin.get("weights") == "random" for origin in origins):
+        return "RANDOM WEIGHTS: no training has touched them; what comes out of them means nothing."
+    if any(is_untrained(provenance) for provenance in provenances):
+        return (
+            "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; "
+            "what comes out of them means nothing."
+        )
+    return None
+
+
 def loaded_from(path: Path, form: str, training: Mapping[str, Any], source: Mapping[str, Any] | None) -> dict[str, Any]:
     """Provenance of weights just read from `path`.
 

@@ -4,7 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
-from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, sha256_of
+from megxl.checkpoints.checkpoint import KIND_NAMES, Checkpoint, sha256_of, weights_warning
 from megxl.checkpoints.files import read_checkpoint, write_checkpoint
 from megxl.checkpoints.folder import TENSORS, is_ours_alone
 from megxl.checkpoints.released import write_released
@@ -83,6 +83,7 @@ def _report(source: str, checkpoint: Checkpoint) -> list[str]:
     ]
     named = {"left out": report.unmatched, "missing": report.missing, "skipped": report.skipped_sections}
     lines += [f"        {what}: {', '.join(names)}" for what, names in named.items() if names]
-    if provenance["untrained"]:
-        lines.append("NOTE    these weights are random or untrained: their outputs mean nothing about any brain")
+    warning = weights_warning(provenance)
+    if warning is not None:
+        lines.append(f"NOTE    {warning}")
     return lines

@@ -80,7 +80,8 @@ def _embed(args: argparse.Namespace, clock: "StageClock") -> tuple["Embedding", 
     raw = open_recording(source)
     torch.manual_seed(0)
     model = MEGXL(PRESETS[args.size], BioCodec())
-    prepared = prepare_recording(model, raw, settings := ExtractionSettings(pooling="sensor"), progress=clock)
+    settings = ExtractionSettings(pooling="sensor")
+    prepared = prepare_recording(model, raw, settings, progress=clock)
     features, overwrite = args.out / _FEATURES, args.overwrite
     embedding = embed_prepared(model, prepared, settings, out=features, overwrite=overwrite, progress=clock)
     write_report(args.out / _REPORT, embedding, raw, prepared, overwrite=overwrite)

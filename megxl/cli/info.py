@@ -87,9 +87,8 @@ def _describe_embedding(path: Path) -> dict[str, Any]:
 def _describe_checkpoint(path: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from megxl.checkpoints.checkpoint import KIND_NAMES
+    from megxl.checkpoints.checkpoint import KIND_NAMES, weights_warning
     from megxl.checkpoints.files import read_checkpoint
-    from megxl.extraction import weights_warning
 
     checkpoint = read_checkpoint(path, allow_unmatched=["*"])  # what is unknown is shown, not refused
     in_codec = {name: tensor.numel() for name, tensor in checkpoint.tensors.items() if name.startswith("tokenizer.")}

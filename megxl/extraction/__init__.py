@@ -1,7 +1,6 @@
 """From a recording to the model's features: MNE on one side, the model on the other."""
 
 from megxl.extraction.embedding import Embedding, is_embedding, load_embedding
-from megxl.extraction.notes import weights_warning
 from megxl.extraction.recording import embed_prepared, embed_recording, prepare_recording
 from megxl.extraction.run import Progress, check_model
 from megxl.extraction.settings import ExtractionSettings
@@ -21,5 +20,4 @@ __all__ = [
     "is_embedding",
     "load_embedding",
     "prepare_recording",
-    "weights_warning",
 ]

@@ -1,27 +1,12 @@
 """The sentences that travel with features: what a person should know before using them."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from megxl.checkpoints.checkpoint import is_untrained
 from megxl.extraction.settings import TRAINED_WINDOW_S, ExtractionSettings, whole_step_s
 from megxl.extraction.windows import Window
 from megxl.signals.normalization import BLOCK_S
 from megxl.signals.preparation import PreparedRecording
 from megxl.signals.sensors import ELECTRODE, SensorArray
-
-
-def weights_warning(*provenances: dict[str, Any]) -> str | None:
-    """One loud sentence if the weights of a model or codec are random or were never trained, else None."""
-    origins = [provenance.get("source") or provenance for provenance in provenances]
-    if any(origin.get("weights") == "random" for origin in origins):
-        return "RANDOM WEIGHTS: no training has touched them; what comes out of them means nothing."
-    if any(is_untrained(provenance) for provenance in provenances):
-        return (
-            "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; "
-            "what comes out of them means nothing."
-        )
-    return None
 
 
 def window_notes(

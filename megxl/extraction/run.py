@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from megxl.checkpoints.checkpoint import weights_warning
 from megxl.errors import InputError
 from megxl.extraction.embedding import Embedding
-from megxl.extraction.notes import electrode_notes, reference_notes, weights_warning, window_notes
+from megxl.extraction.notes import electrode_notes, reference_notes, window_notes
 from megxl.extraction.settings import Bads, ExtractionSettings
 from megxl.extraction.staging import GrowingArray
 from megxl.extraction.windows import Window, cut_windows, token_times

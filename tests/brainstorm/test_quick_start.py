@@ -10,8 +10,8 @@ import torch
 
 from brainstorm.models.criss_cross_transformer import CrissCrossTransformerModule
 from brainstorm.neuro_tokenizers.biocodec.model import BioCodecModel
+from megxl.checkpoints.checkpoint import weights_warning
 from megxl.errors import InputError
-from megxl.extraction import weights_warning
 from megxl.model.megxl import MEGXL
 from megxl.tokenizer.biocodec import BioCodec
 from tests.checkpoints.test_full_size import full_codec, full_model

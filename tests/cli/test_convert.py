@@ -46,7 +46,7 @@ def test_unknown_keys_need_consent_and_are_printed(tmp_path, capsys):
 
 def test_untrained_weights_are_said_to_be_so(tmp_path, capsys):
     megxl(model_file(tmp_path, global_step=1), tmp_path / "folder")
-    assert "random or untrained" in capsys.readouterr().out
+    assert "UNTRAINED WEIGHTS" in capsys.readouterr().out
 
 
 def test_nothing_is_overwritten_without_being_told_to(tmp_path):

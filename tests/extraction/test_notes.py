@@ -2,7 +2,8 @@
 
 import pytest
 
-from megxl.extraction import embed_recording, weights_warning
+from megxl.checkpoints.checkpoint import weights_warning
+from megxl.extraction import embed_recording
 from tests.small import TRAINED, short_recording, small_model
 
 
