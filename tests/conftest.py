@@ -1,6 +1,11 @@
 """What all tests share: where the reference numbers and real recordings lie, and a steady torch."""
 
+import fcntl
+import hashlib
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +32,28 @@ def shared() -> Path:
             f"needs {SHARED.name}/ beside the repository: the golden numbers and real recordings to compare with"
         )
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def mini(shared: Path) -> Path:
+    """Folder of miniature corpora in their native formats, as the golden numbers of the data were made from them.
+
+    Built once for all test processes and kept in the temporary folder; nothing in it may be changed.
+    """
+    tools = shared / "tools"
+    content = b"".join((tools / name).read_bytes() for name in ("build_mini_corpora.py", "extend_native.py"))
+    place = Path(tempfile.gettempdir(), f"megxl-mini-{os.getuid()}-{hashlib.sha256(content).hexdigest()[:12]}")
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = place / "corpora"
+        if not built.is_dir():
+            with tempfile.TemporaryDirectory(dir=place) as folder:
+                part = Path(folder, "corpora")
+                command = [sys.executable, tools / "build_mini_corpora.py", shared / "realdata", part]
+                subprocess.run([*command, "--seconds", "60", "--long", "160"], check=True, stdout=subprocess.DEVNULL)
+                part.rename(built)
+    return built
 
 
 @pytest.fixture(autouse=True)

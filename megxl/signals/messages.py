@@ -17,6 +17,8 @@ _FOLDERS = re.compile(
     r"(?<![\w.%)\]/\\])(?<!\w:(?=//))(?:file:)?~?(?:[A-Za-z]:)?[\\/]+"
     r"(?:(?:(?![:;]\s)[^\\/])*?[^\\/\s'\"(\[<=:,;][\\/]+)+"
 )
+# how Python shows a path inside of a message
+_PATH_OBJECT = re.compile(r"\b(?:Pure)?(?:Posix|Windows)?Path\((['\"].*?['\"])\)")
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def collected_warnings() -> Iterator[list[str]]:
             logged.append(record.getMessage())
         return False
 
-    mne.utils.logger.addFilter(collect)
+    mne.utils.logger.filters.insert(0, collect)  # before a filter that keeps the command line quiet
     try:
         # not a higher level: from there on MNE does not even warn
         with warnings.catch_warnings(record=True) as caught, mne.use_log_level("WARNING"):
@@ -49,7 +51,7 @@ def repeatable(message: object) -> str:
 
     Names of folders may be names of people.
     """
-    return _FOLDERS.sub("", " ".join(str(message).split()))
+    return _PATH_OBJECT.sub(r"\1", _FOLDERS.sub("", " ".join(str(message).split())))
 
 
 def refusal_of_system(error: Exception, name: str) -> str | None:

@@ -1,11 +1,12 @@
-"""One recording at the model's rate: band-pass and resampling by MNE, a few channels at a time.
+"""One recording at the model's rate: band-pass and resampling as MNE does them, and what a person should know of it.
 
 Letters: C sensors, T samples, K channels of one block.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -13,11 +14,23 @@ import mne
 import numpy as np
 
 from megxl.errors import InputError
-from megxl.signals.messages import collected_warnings, repeatable
-from megxl.signals.quality import QualityReport, inspect
+from megxl.signals import preparation_notes
+from megxl.signals.fast import prepare_fast, why_not_fast
+from megxl.signals.filters import BandPass
+from megxl.signals.interpolation import interpolate
+from megxl.signals.marks import shortest_stretch_s
+from megxl.signals.messages import collected_warnings
+from megxl.signals.published import prepare_by_mne
+from megxl.signals.quality import Inspector, QualityReport
 from megxl.signals.reading import provenance
-from megxl.signals.samples import picks_of, read_blocks
+from megxl.signals.samples import MixedRatesError, read_blocks
 from megxl.signals.sensors import SensorArray
+
+PREPARATION_VERSION = 1
+"""Raised when the same recording and settings give other numbers than before."""
+
+_Zero = Callable[[QualityReport], Sequence[str]]
+_Reach = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +43,17 @@ class Preparation:
     """Edge of the low-pass; resampling cuts at half of the new rate besides."""
     sfreq_hz: float = 50.0
     """Rate after resampling."""
-    method: Literal["mne"] = "mne"
-    """MNE's zero-phase FIR filter and Fourier resampling with their defaults."""
+    method: Literal["fast", "mne"] = "fast"
+    """"mne": MNE's zero-phase FIR filter and Fourier resampling with their defaults. "fast": the same signal to about
+    1e-6, from one pass over the file; by MNE where that is impossible (``provenance`` says so)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.low_hz < self.high_hz:
             raise InputError(f"A band of {self.low_hz} to {self.high_hz} Hz; allowed: 0 < low_hz < high_hz.")
         if not self.sfreq_hz > 2 * self.low_hz:
             raise InputError(f"sfreq_hz = {self.sfreq_hz}; allowed: above twice the high-pass ({self.low_hz} Hz).")
-        if self.method != "mne":
-            raise InputError(f"method = {self.method!r}; allowed: 'mne'.")
+        if self.method not in ("fast", "mne"):
+            raise InputError(f"method = {self.method!r}; allowed: fast, mne.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,8 @@ class PreparedRecording:
     """What a person should know about the recording and what was done to it, one sentence each."""
     provenance: dict[str, Any]
     """Where the signal came from and how it was prepared; JSON-able, names nobody."""
+    quality: QualityReport = field(default_factory=QualityReport)
+    """What was found in the recording before anything was done to it."""
 
 
 def prepare(
@@ -66,18 +82,21 @@ def prepare(
     settings: Preparation | None = None,
     *,
     bads: Literal["mask", "interpolate", "keep"] = "mask",
+    nonfinite: Literal["refuse", "mask"] = "refuse",
     advance: Callable[[int], None] | None = None,
 ) -> PreparedRecording:
     """Filter and resample the named sensors of a recording.
 
-    The result equals ``raw.filter(low, high).resample(sfreq)`` of MNE, with one difference: the parts of a split file
-    are resampled as the one recording that they are. No compensation, projection or re-referencing is applied.
+    The result equals ``raw.filter(low, high).resample(sfreq)`` of MNE (with the method "mne" exactly, with "fast" to
+    about 1e-6 of the signal), with one difference: the parts of a split file are resampled as the one recording that
+    they are. A recording whose header says that it was prepared like this before is taken as it is. No compensation,
+    projection or re-referencing is applied.
 
     Parameters
     ----------
     raw : mne.io.BaseRaw
-        Left as it is. Its samples are read once; more than 256 MB of them are kept in a temporary file meanwhile (the
-        environment variable TMPDIR chooses its folder).
+        Left as it is. Its samples are read once; more than 256 MB of what must be kept of them are in a temporary file
+        meanwhile (the environment variable TMPDIR chooses its folder).
     names : sequence of str
         The sensors, in the order of the rows that come out.
     settings : Preparation, optional
@@ -85,8 +104,12 @@ def prepare(
     bads : {"mask", "interpolate", "keep"}
         Sensors that ``raw.info["bads"]`` lists: name them in the result, replace them from their neighbours, or treat
         them as good. In the first two cases they may hold NaN: such a sensor is set to zero.
+    nonfinite : {"refuse", "mask"}
+        What a sensor that is not replaced as a bad one and holds NaN or infinite samples leads to: an error, or zeros
+        throughout and a place in the result's ``bads`` (with ``bads="interpolate"``: interpolation).
     advance : callable, optional
-        Called after each block with the number of channels that were finished since the last call.
+        Called now and then with the number of channels that were finished since the last call; where all are read at
+        once, with their number times the share of the work that was done.
 
     Returns
     -------
@@ -96,143 +119,156 @@ def prepare(
     ------
     InputError
         A rate below ``sfreq_hz``, samples that are NaN or infinite or cannot be read, no space for them, bad
-        geometry, bad sensors that cannot be interpolated, an unknown value of ``bads``.
+        geometry, bad sensors that cannot be interpolated, an unknown value of ``bads`` or ``nonfinite``.
     """
     settings = settings or Preparation()
-    if bads not in ("mask", "interpolate", "keep"):
-        raise InputError(f"bads = {bads!r}; allowed: mask, interpolate, keep.")
+    _refuse_unknown(bads, nonfinite)
     sensors = SensorArray.from_info(raw.info, names)
+    sfreq_hz = float(raw.info["sfreq"])
     source = provenance(raw)
-    notes: list[str] = [*source.pop("notes"), *_notes_on_rate(raw, settings)]
-    if bad_seconds := source["bad_seconds"]:
-        notes.append(f"{round(bad_seconds, 3)} s are marked bad; they were kept like the rest.")
-    quality = QualityReport()
-    signal_CT = np.empty((0, 0), dtype=np.float32)
     marked = [name for name in names if name in raw.info["bads"]]
-    replaced = () if bads == "keep" else marked
-    done = 0
-    with collected_warnings() as warned, closing(read_blocks(raw, names)) as blocks:
-        for block, data_KT in blocks:
-            quality.extend(_inspected(data_KT, block, raw.info["sfreq"], replaced))
-            signal_KT = _filter_and_resample(raw, block, data_KT, settings)
-            if done == 0:
-                signal_CT = np.empty((len(names), signal_KT.shape[1]), dtype=np.float32)
-            signal_CT[done : done + len(block)] = signal_KT
-            done += len(block)
-            if advance is not None:
-                advance(len(block))
-    notes += _notes_on_length(raw, settings)
+    zero = partial(_silenced, replaced=() if bads == "keep" else marked, nonfinite=nonfinite, sfreq_hz=sfreq_hz)
+    inspector, reach = Inspector(names, sfreq_hz, sensors.kinds_C), _Steps(len(names), advance).reach
+    band = BandPass.within(sfreq_hz, settings.low_hz, settings.high_hz)
+    how = asdict(settings) | {"bads": bads, "nonfinite": nonfinite}
+    how |= {"version": PREPARATION_VERSION, "mne": version("mne")}
+    notes = source.pop("notes") + preparation_notes.on_bad_seconds(source["bad_seconds"])
+    too_short_s = None
+    with collected_warnings() as warned:
+        if is_prepared := _is_prepared(raw.info, settings):
+            signal_CT = _as_it_is(raw, names, inspector, zero, reach)
+            how["method"] = "as it is"
+            notes += preparation_notes.on_prepared(raw.info)
+        else:
+            _refuse_lower_rate(sfreq_hz, settings)
+            signal_CT, why = _filtered(raw, names, settings, band, inspector, zero, reach)
+            if why is not None:
+                how |= {"method": "mne", "why_not_fast": why}
+            too_short_s = _too_short_s(raw, band)
+            notes += preparation_notes.on_method(raw, band, why) + preparation_notes.on_band(band, settings.high_hz)
+            notes += preparation_notes.on_length(too_short_s, raw, band)
+    _refuse_overflow(signal_CT, names)
+    quality = inspector.report()
+    quality.too_short_s = too_short_s
     # the length of the filter was spoken of
     notes += [f"MNE, while filtering: {text}" for text in warned if not text.startswith("filter_length")]
-    notes += quality.notes
-    if marked and bads == "interpolate":
-        _interpolate(signal_CT, raw.info, names, settings.sfreq_hz)
-    if marked:
-        notes.append(_note_on_bads(marked, bads))
+    silent = [name for name in quality.nonfinite if name not in marked or bads == "keep"]
+    if bads == "interpolate" and (marked or silent):
+        interpolate(signal_CT, raw.info, names, [*marked, *silent], settings.sfreq_hz)
+    masked = {"mask": {*marked, *silent}, "keep": {*silent}, "interpolate": set()}[bads]
     return PreparedRecording(
         signal_CT=signal_CT,
-        sfreq_hz=settings.sfreq_hz,
+        sfreq_hz=sfreq_hz if is_prepared else settings.sfreq_hz,
         sensors=sensors,
-        bads=tuple(marked) if bads == "mask" else (),
-        notes=notes,
-        provenance=source | {"preparation": asdict(settings) | {"bads": bads, "mne": version("mne")}},
+        bads=tuple(name for name in names if name in masked),
+        notes=notes + quality.notes + preparation_notes.on_bads(marked, bads),
+        provenance=source | {"preparation": how},
+        quality=quality,
     )
 
 
-def _notes_on_rate(raw: mne.io.BaseRaw, settings: Preparation) -> list[str]:
-    sfreq_hz = raw.info["sfreq"]
+class _Steps:
+    """Turns shares of the work into numbers of channels that were finished since the last call."""
+
+    def __init__(self, total: int, advance: Callable[[int], None] | None) -> None:
+        self._total, self._advance, self._done = total, advance, 0
+
+    def reach(self, share: float) -> None:
+        """Tell that this share of the work is done."""
+        steps = int(self._total * share + 1e-9) - self._done
+        if steps > 0:
+            self._done += steps
+            if self._advance is not None:
+                self._advance(steps)
+
+
+def _refuse_unknown(bads: str, nonfinite: str) -> None:
+    if bads not in ("mask", "interpolate", "keep"):
+        raise InputError(f"bads = {bads!r}; allowed: mask, interpolate, keep.")
+    if nonfinite not in ("refuse", "mask"):
+        raise InputError(f"nonfinite = {nonfinite!r}; allowed: refuse, mask.")
+
+
+def _refuse_lower_rate(sfreq_hz: float, settings: Preparation) -> None:
     if sfreq_hz < settings.sfreq_hz - 1e-6:
         raise InputError(
             f"The recording has {sfreq_hz:g} samples a second; allowed: at least {settings.sfreq_hz:g}, because what "
             "was never sampled cannot be made up."
         )
-    if not _has_low_pass(sfreq_hz, settings):
-        return [
-            f"No low-pass at {settings.high_hz:g} Hz: at {sfreq_hz:g} samples a second nothing above it was recorded."
-        ]
-    return []
 
 
-def _has_low_pass(sfreq_hz: float, settings: Preparation) -> bool:
-    return settings.high_hz < sfreq_hz / 2
+def _is_prepared(info: mne.Info, settings: Preparation) -> bool:
+    """Tell whether filter and resampling would only repeat what was done to the recording before."""
+    return (
+        abs(info["sfreq"] - settings.sfreq_hz) <= 0.1
+        and info["highpass"] >= settings.low_hz - 0.01
+        and info["lowpass"] <= settings.high_hz + 0.1
+    )
 
 
-def _inspected(data_KT: np.ndarray, block: Sequence[str], sfreq_hz: float, replaced: Collection[str]) -> QualityReport:
-    """Look at the samples; of those that are not finite, set the sensors to zero that will be replaced."""
-    report = inspect(data_KT, block)
-    for name, first in report.first_nonfinite.items():
-        if name in replaced:
-            data_KT[block.index(name)] = 0.0
-            continue
-        raise InputError(
-            f"Channel {name!r} holds {report.nonfinite[name]} samples that are NaN or infinite, the first at "
-            f"{first / sfreq_hz:.3f} s. Leave it out with --exclude, or crop the recording."
-        )
-    return report
-
-
-def _filter_and_resample(
-    raw: mne.io.BaseRaw, block: Sequence[str], data_KT: np.ndarray, settings: Preparation
+def _as_it_is(
+    raw: mne.io.BaseRaw, names: Sequence[str], inspector: Inspector, zero: _Zero, reach: _Reach
 ) -> np.ndarray:
-    part = mne.io.RawArray(data_KT, mne.pick_info(raw.info, picks_of(raw.info, block)))
-    # the filter works around marked skips and edges; onsets count from the first sample here
-    marks = raw.annotations
-    onsets_s = marks.onset - raw.first_time
-    part.set_annotations(mne.Annotations(onsets_s, marks.duration, marks.description), emit_warning=False)
-    sfreq_hz = raw.info["sfreq"]
-    part.filter(settings.low_hz, settings.high_hz if _has_low_pass(sfreq_hz, settings) else None)
-    if abs(sfreq_hz - settings.sfreq_hz) > 1e-6:
-        part.resample(settings.sfreq_hz)
-    return np.asarray(part.get_data())
+    signal_CT = np.empty((len(names), raw.n_times), dtype=np.float32)
+    done = 0
+    with closing(read_blocks(raw, names)) as blocks:
+        for block, data_KT in blocks:
+            inspector.of(block).update(data_KT)
+            signal_CT[done : done + len(block)] = data_KT
+            done += len(block)
+            reach(done / len(names))
+    silent = set(zero(inspector.report()))
+    signal_CT[[name in silent for name in names]] = 0.0
+    return signal_CT
 
 
-def _notes_on_length(raw: mne.io.BaseRaw, settings: Preparation) -> list[str]:
-    """Say so if a stretch that is filtered by itself is shorter than the filter; MNE looks at the longest alone."""
-    sfreq_hz = raw.info["sfreq"]
-    high_hz = settings.high_hz if _has_low_pass(sfreq_hz, settings) else None
-    filter_s = len(mne.filter.create_filter(None, sfreq_hz, settings.low_hz, high_hz, verbose="ERROR")) / sfreq_hz
-    whole_s = raw.n_times / sfreq_hz
-    shortest_s = min(_stretches_s(raw, whole_s), default=whole_s)
-    if shortest_s > filter_s - 0.5 / sfreq_hz:
-        return []
-    what = "The recording" if shortest_s == whole_s else "The shortest stretch between skips"
-    return [
-        f"{what} has {shortest_s:.1f} s, less than the {filter_s:.3g} s of the high-pass filter: its ends are "
-        "distorted; longer recordings are better."
-    ]
+def _filtered(
+    raw: mne.io.BaseRaw,
+    names: Sequence[str],
+    settings: Preparation,
+    band: BandPass,
+    inspector: Inspector,
+    zero: _Zero,
+    reach: _Reach,
+) -> tuple[np.ndarray, str | None]:
+    """Return the signal and, if the fast method was asked for and MNE's was used, why."""
+    work = (raw, names, band, settings.sfreq_hz, inspector, zero, reach)
+    if settings.method == "mne":
+        return prepare_by_mne(*work), None
+    why = why_not_fast(raw, band, settings.sfreq_hz)
+    if why is None:
+        try:
+            return prepare_fast(*work), None
+        except MixedRatesError:
+            why = "its channels have several rates, which are read right only over the whole length at once"
+    return prepare_by_mne(*work), why
 
 
-def _stretches_s(raw: mne.io.BaseRaw, whole_s: float) -> list[float]:
-    marks = raw.annotations
-    lengths_s, since_s = [], 0.0
-    for onset_s, duration_s, text in zip(marks.onset - raw.first_time, marks.duration, marks.description, strict=True):
-        if str(text).lower().startswith(("edge", "bad_acq_skip")):  # those that MNE filters around
-            lengths_s.append(float(onset_s) - since_s)
-            since_s = max(since_s, float(onset_s + duration_s))
-    return [length_s for length_s in (*lengths_s, whole_s - since_s) if length_s > 0.5 / raw.info["sfreq"]]
+def _silenced(
+    report: QualityReport, replaced: Collection[str], nonfinite: Literal["refuse", "mask"], sfreq_hz: float
+) -> list[str]:
+    """Name the sensors whose samples are not finite; refuse the recording if one of them must not be replaced."""
+    for name, first in report.first_nonfinite.items():
+        if nonfinite == "refuse" and name not in replaced:
+            raise InputError(
+                f"Channel {name!r} holds {report.nonfinite[name]} samples that are NaN or infinite, the first at "
+                f"{first / sfreq_hz:.3f} s. Leave it out with --exclude, or crop the recording."
+            )
+    return list(report.nonfinite)
 
 
-def _interpolate(signal_CT: np.ndarray, info: mne.Info, names: Sequence[str], sfreq_hz: float) -> None:
-    """Replace the bad rows of ``signal_CT`` in place: linear over sensors, it commutes with filters over time."""
-    picked = mne.pick_info(info, picks_of(info, names), verbose="ERROR")
-    bads = list(picked["bads"])
-    if len(bads) == len(names):
-        raise InputError(f"All {len(names)} sensors are marked bad: there is nothing to interpolate from.")
-    with picked._unlock():
-        picked["sfreq"], picked["lowpass"] = sfreq_hz, min(picked["lowpass"], sfreq_hz / 2)
-    low_rate = mne.io.RawArray(signal_CT.astype(np.float64), picked, verbose="ERROR")
-    try:
-        low_rate.interpolate_bads(reset_bads=False, verbose="ERROR")
-    except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
-        raise InputError(
-            f"{len(bads)} bad sensor{'s' if len(bads) > 1 else ''} (first: {bads[0]!r}) cannot be interpolated "
-            f"({repeatable(error)}). "
-            "Leave them out with --exclude, or use --bads mask or keep."
-        ) from error
-    rows = picks_of(picked, bads)
-    signal_CT[rows] = low_rate.get_data(picks=rows)
+def _refuse_overflow(signal_CT: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse numbers that float32 cannot hold: nothing that is not finite comes out."""
+    # limits show NaN and infinity without an array of their own
+    for name, signal_T in zip(names, signal_CT, strict=True):
+        if signal_T.size and not np.isfinite([signal_T.min(), signal_T.max()]).all():
+            raise InputError(
+                f"Channel {name!r} holds numbers too large to be tesla or volts. Check its unit, or leave it out with "
+                "--exclude."
+            )
 
 
-def _note_on_bads(marked: Sequence[str], bads: str) -> str:
-    done = {"mask": "take no part", "interpolate": "were interpolated from the others", "keep": "are treated as good"}
-    return f"Sensors marked bad ({len(marked)}), which {done[bads]}: {', '.join(marked)}."
+def _too_short_s(raw: mne.io.BaseRaw, band: BandPass) -> float | None:
+    """Return the length of the shortest stretch that is filtered by itself, if it is shorter than the filter."""
+    shortest_s = shortest_stretch_s(raw)
+    return shortest_s if shortest_s <= band.length_s - 0.5 / band.sfreq_hz else None

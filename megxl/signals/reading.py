@@ -12,6 +12,7 @@ import mne
 
 from megxl.errors import InputError
 from megxl.signals.coils import ELECTRODE, GRADIOMETER, MAGNETOMETER, sensor_kind
+from megxl.signals.completeness import refuse_absent_content, refuse_incomplete
 from megxl.signals.messages import collected_warnings, refusal_of_system, repeatable
 from megxl.signals.montage import place_electrodes
 from megxl.signals.neuromag306 import neuromag306_channels
@@ -69,12 +70,13 @@ def open_recording(
         _refuse_later_part(path)
     if any("Invalid tag with only" in note for note in notes):  # MNE goes on with what is there
         raise InputError(f"{path.name} ends in the middle of its data: copy or download it again.")
+    refuse_incomplete(raw, path.name)
     if raw.info.get("maxshield"):
         if not allow_maxshield:
             raise InputError(
                 f"{path.name} holds raw MaxShield (internal active shielding) data, distorted until corrected. "
                 "Run MaxFilter or mne.preprocessing.maxwell_filter first, or go on with --allow-maxshield "
-                "(allow_maxshield=True)."
+                "(megxl prepare: --set allow_maxshield=true; in Python: allow_maxshield=True)."
             )
         notes.append("Raw MaxShield data, not corrected by MaxFilter: they may be distorted.")
     if montage is not None:
@@ -176,6 +178,8 @@ def neuromag306_info(sfreq_hz: float) -> mne.Info:
 
 def _entrance(path: Path) -> Path:
     """Return the file or folder that opens the recording to which this path belongs."""
+    if path.is_symlink() or path.is_file() or path.suffix.lower() == ".ds":
+        refuse_absent_content(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     if path.is_file():
@@ -245,7 +249,10 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         )
     # of other kinds are the errors that a damaged file makes code stumble into: they say nothing to a person
     said = f" (MNE says {text!r})" if text and isinstance(error, ValueError | RuntimeError | OSError) else ""
-    return f"{path.name} is not readable as its ending promises{said}: it is no recording, or is damaged."
+    return (
+        f"{path.name} is not readable as its ending promises{said}: it is no recording, or is damaged "
+        "(then copy or download it again)."
+    )
 
 
 def _refuse_later_part(path: Path) -> None:

@@ -19,7 +19,8 @@ DENIED = " cannot be read: the operating system says 'Permission denied'."
         ("/home/Jane Doe/rec 1.fif and '/mnt/x y/b.fif' too", "rec 1.fif and 'b.fif' too"),
         (r"'C:\Users\Jane Doe\a.fif' or C:\\Users\\Jane\\b.fif", "'a.fif' or b.fif"),
         (r"\\server\jane\a.fif", "a.fif"),
-        ("PosixPath('/home/O'Brien, PhD/a.fif')", "PosixPath('a.fif')"),
+        ("PosixPath('/home/O'Brien, PhD/a.fif')", "'a.fif'"),
+        ("PosixPath('b.ds') of WindowsPath('C:/x/c.ds') (n)", "'b.ds' of 'c.ds' (n)"),
         ("error:/home/Jane/a.fif", "error:a.fif"),
         ("file:///home/Jane/a.fif", "a.fif"),
         ("~/Jane/a.fif", "a.fif"),
@@ -53,6 +54,19 @@ def test_warnings_and_logged_warnings_are_collected_once_and_nothing_is_shown(ca
     assert notes == ["one of a.fif", "two of a.fif"]
     assert capfd.readouterr() == ("", "")
     assert mne.utils.logger.filters == filters
+
+
+def test_a_filter_that_keeps_the_command_line_quiet_hides_nothing_from_the_notes(capfd):
+    def quiet(record):
+        return False
+
+    mne.utils.logger.addFilter(quiet)
+    try:
+        with collected_warnings() as notes:
+            mne.utils.logger.warning("only logged")
+    finally:
+        mne.utils.logger.removeFilter(quiet)
+    assert notes == ["only logged"] and capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from megxl.errors import InputError
-from megxl.signals.preparation import Preparation, prepare
+from megxl.signals.preparation import PREPARATION_VERSION, Preparation, prepare
 from megxl.signals.reading import choose_channels, neuromag306_info, open_recording
 from megxl.signals.sensors import SensorArray
 
@@ -74,7 +74,7 @@ def test_another_band_and_rate_equal_the_published_code(shared):
     golden = np.load(shared / "golden" / "data_reference.npz")
     raw = open_recording(shared / "realdata" / "meg_neuromag306" / "test_raw.fif")
     names = choose_channels(raw)
-    settings = Preparation(low_hz=0.5, high_hz=30.0, sfreq_hz=100.0)
+    settings = Preparation(low_hz=0.5, high_hz=30.0, sfreq_hz=100.0, method="mne")
     signal_CT = prepare(raw, names, settings).signal_CT
     assert signal_CT.shape == (306, 2398)
     error_CT = np.abs(signal_CT[::16, ::7] - golden["preprocess/fif/data"])
@@ -82,19 +82,21 @@ def test_another_band_and_rate_equal_the_published_code(shared):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("method", "limit"), [("mne", 1e-6), ("fast", 1e-5)])
 @pytest.mark.parametrize("corpus", ["camcan", "armeni"])
-def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(shared, tmp_path, corpus):
+def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(shared, tmp_path, corpus, method, limit):
     expected = json.loads((shared / "golden" / "data_reference.json").read_text())
     builder = [sys.executable, shared / "tools" / "build_mini_corpora.py", shared / "realdata", tmp_path]
     subprocess.run([*builder, "--seconds", "60", "--long", "160", "--only", corpus], check=True, capture_output=True)
     golden = np.load(shared / "golden" / "data_reference.npz")
     for number, stage in enumerate(expected["expected"][f"{corpus}/seg30"]["stageA"][:2]):
-        prepared = prepare(open_recording(tmp_path / stage["raw"]), stage["channel_names"], bads="keep")
+        raw = open_recording(tmp_path / stage["raw"])
+        prepared = prepare(raw, stage["channel_names"], Preparation(method=method), bads="keep")
         key = f"{corpus}/seg30/stageA/rec{number:02d}"
         std_C = golden[f"{key}/std"]
         assert prepared.signal_CT.shape == tuple(stage["shape"])
         error_CT = np.abs(prepared.signal_CT[::16, ::7] - golden[f"{key}/data"])
-        assert (error_CT / std_C[::16, None]).max() < 1e-6
+        assert (error_CT / std_C[::16, None]).max() < limit
         np.testing.assert_allclose(prepared.signal_CT.std(axis=1, dtype=np.float64), std_C, rtol=1e-6)
         np.testing.assert_allclose(prepared.sensors.positions_C3, golden[f"{key}/sensor_xyzdir"][:, :3], atol=1e-9)
         np.testing.assert_array_equal(prepared.sensors.kinds_C, golden[f"{key}/sensor_types"])
@@ -193,6 +195,80 @@ def test_nan_in_a_sensor_that_is_marked_bad_is_counted_and_changes_no_other():
         assert any("NaN or infinite" in note and "C3 (2)" in note for note in prepared.notes)
     with pytest.raises(InputError, match="'C3' holds 2 samples"):
         prepare(raw, names, bads="keep")
+
+
+@pytest.mark.parametrize("seconds", [40, 120])  # by both methods
+def test_a_sensor_that_is_not_finite_can_be_masked(seconds):
+    raw = make_raw(seconds=seconds, sfreq_hz=250.0, sensors=6)
+    names = raw.ch_names
+    clean_CT = prepare(raw, names).signal_CT
+    raw.info["bads"] = [names[4]]
+    raw._data[1, [100, 200]] = np.nan
+    raw._data[4, 5] = -np.inf
+    masked = prepare(raw, names, nonfinite="mask")
+    assert masked.bads == (names[1], names[4])
+    assert not masked.signal_CT[[1, 4]].any()
+    good = [0, 2, 3, 5]
+    np.testing.assert_array_equal(masked.signal_CT[good], clean_CT[good])
+    assert masked.quality.nonfinite == {names[1]: 2, names[4]: 1}
+    assert any(f"{names[1]} (2), {names[4]} (1)" in note for note in masked.notes)
+    assert prepare(raw, names, nonfinite="mask", bads="keep").bads == (names[1], names[4])
+    with pytest.raises(InputError, match=rf"'{names[1]}' holds 2 samples .* first at 0\.400 s"):
+        prepare(raw, names)
+
+
+def test_interpolation_takes_nothing_from_a_sensor_that_is_not_finite():
+    raw = make_eeg()
+    raw.info["bads"] = ["C3", "C4"]
+    expected_CT = prepare(raw, raw.ch_names, bads="interpolate").signal_CT
+    raw.info["bads"] = ["C3"]
+    raw._data[raw.ch_names.index("C4"), 77] = np.nan
+    mended = prepare(raw, raw.ch_names, bads="interpolate", nonfinite="mask")
+    np.testing.assert_array_equal(mended.signal_CT, expected_CT)
+    assert mended.bads == ()
+
+
+@pytest.mark.parametrize("seconds", [40, 120])
+def test_numbers_that_float32_cannot_hold_are_refused(seconds):
+    raw = make_raw(seconds=seconds, sfreq_hz=250.0, sensors=4)
+    raw._data[2] *= 1e60
+    with pytest.raises(InputError, match=rf"'{raw.ch_names[2]}' holds numbers too large .*--exclude"):
+        prepare(raw, raw.ch_names)
+
+
+def test_a_recording_that_was_prepared_before_is_taken_as_it_is(tmp_path):
+    once = make_raw(seconds=60, sensors=5)
+    once.filter(0.1, 40.0, verbose="ERROR").resample(50.0, verbose="ERROR")
+    once.save(tmp_path / "once_raw.fif", fmt="double", verbose="ERROR")
+    raw = open_recording(tmp_path / "once_raw.fif")
+    prepared = prepare(raw, raw.ch_names)
+    np.testing.assert_array_equal(prepared.signal_CT, once.get_data().astype(np.float32))
+    assert any("Taken as it is: by its header" in note for note in prepared.notes)
+    assert prepared.provenance["preparation"]["method"] == "as it is"
+    once._data[3, 7] = np.nan
+    with pytest.raises(InputError, match="holds 1 samples"):
+        prepare(once, once.ch_names)
+    masked = prepare(once, once.ch_names, nonfinite="mask")
+    assert masked.bads == (once.ch_names[3],)
+    assert not masked.signal_CT[3].any()
+
+
+@pytest.mark.parametrize(("sfreq_hz", "highpass", "lowpass"), [(50.2, 0.1, 25.0), (50.0, 0.0, 25.0), (50.0, 0.1, 41.0)])
+def test_what_was_prepared_otherwise_is_prepared(sfreq_hz, highpass, lowpass):
+    raw = make_raw(seconds=40, sfreq_hz=sfreq_hz, sensors=5)
+    with raw.info._unlock():
+        raw.info["highpass"], raw.info["lowpass"] = highpass, lowpass
+    assert not any("as it is" in note for note in prepare(raw, raw.ch_names).notes)
+
+
+def test_what_is_found_in_the_recording_comes_with_it():
+    raw = make_raw(seconds=24, sensors=6)
+    raw._data[3] = raw._data[2]
+    raw._data[5] *= 1e15
+    report = prepare(raw, raw.ch_names).quality
+    assert report.duplicates == [raw.ch_names[2:4]]
+    assert list(report.unit_suspects) == [raw.ch_names[5]]
+    assert report.too_short_s == 24.0
 
 
 def test_what_mne_warns_of_names_no_folder(monkeypatch):
@@ -296,6 +372,8 @@ def test_bad_options_are_refused():
     raw = make_raw(seconds=1, sensors=4)
     with pytest.raises(InputError, match="allowed: mask, interpolate, keep"):
         prepare(raw, raw.ch_names, bads="drop")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="allowed: refuse, mask"):
+        prepare(raw, raw.ch_names, nonfinite="drop")  # pyright: ignore[reportArgumentType]
     for options in ({"low_hz": 0.0}, {"low_hz": 50.0}, {"sfreq_hz": 0.1}, {"method": "scipy"}):
         with pytest.raises(InputError, match="allowed"):
             Preparation(**options)
@@ -319,7 +397,10 @@ def test_provenance_tells_what_was_done_and_fits_into_json():
         "high_hz": 40.0,
         "sfreq_hz": 50.0,
         "method": "mne",
+        "why_not_fast": "it is shorter than twice the filter",
         "bads": "keep",
+        "nonfinite": "refuse",
+        "version": PREPARATION_VERSION,
         "mne": mne.__version__,
     }
     assert told["sfreq_hz"] == 200.0
@@ -336,3 +417,15 @@ def test_preparing_prints_nothing(shared):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("where", [slice(0, 1), slice(-1, None), slice(8000, None), slice(None)])
+def test_infinite_samples_that_are_masked_are_no_warning_of_the_filter(where):
+    raw = make_raw(seconds=80, sfreq_hz=1000.0, sensors=4)
+    raw._data[1, where] = np.inf
+    prepared = prepare(raw, raw.ch_names, nonfinite="mask")
+    assert prepared.provenance["preparation"]["method"] == "fast"
+    assert prepared.bads == (raw.ch_names[1],)
+    assert not [note for note in prepared.notes if note.startswith("MNE")]
+    assert not prepared.signal_CT[1].any()
+    assert np.isfinite(prepared.signal_CT).all()

@@ -143,7 +143,8 @@ def test_only_what_was_meant_for_people_is_repeated_and_no_formats_are_listed(tm
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
         open_recording(tmp_path / name)
-    expected = rf"{re.escape(name)} is not readable as its ending promises{said}: it is no recording, or is damaged\."
+    start = rf"{re.escape(name)} is not readable as its ending promises{said}: "
+    expected = start + r"it is no recording, or is damaged \(then copy or download it again\)\."
     assert re.fullmatch(expected, str(caught.value))
 
 

@@ -116,7 +116,7 @@ def test_the_temporary_file_goes_where_tmpdir_says_and_away_again(tmp_path, monk
     seen = []
 
     def look(_: int) -> None:
-        seen.extend(file.stat().st_size for file in place.rglob("*.npy"))
+        seen.extend(file.stat().st_size for file in place.rglob("samples"))
         if fails:
             raise KeyboardInterrupt
 
@@ -138,9 +138,8 @@ def test_a_full_disk_is_said_before_anything_is_copied(tmp_path, monkeypatch, co
     prepare(raw, raw.ch_names)
 
 
-def write_edf(path: Path, seconds: int = 40) -> Path:
-    """Two channels of 100 samples a second, one of 50."""
-    rates = (100, 100, 50)
+def write_edf(path: Path, seconds: int = 40, rates: tuple[int, int, int] = (100, 100, 50)) -> Path:
+    """Three channels, by default two of 100 samples a second and one of 50."""
     fields = [("A", "B", "C"), ("",) * 3, ("uV",) * 3, ("-3200",) * 3, ("3200",) * 3, ("-32000",) * 3, ("32000",) * 3]
     widths = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
     columns = [*fields, ("",) * 3, tuple(map(str, rates)), ("",) * 3]
@@ -166,11 +165,12 @@ def test_channels_of_a_lower_rate_are_brought_to_the_highest_over_the_whole_leng
     np.testing.assert_array_equal(full_KT[0], expected_CT[1])
 
 
-def test_a_file_whose_samples_were_cut_is_refused_by_name(shared, tmp_path):
+def test_a_file_that_is_cut_after_it_was_opened_is_refused_by_name(shared, tmp_path):
     whole = (shared / "realdata" / "meg_kit" / "test.sqd").read_bytes()
     path = tmp_path / "cut.sqd"
-    path.write_bytes(whole[: int(len(whole) * 0.9)])  # its header, at the front, is whole
+    path.write_bytes(whole)
     raw = open_recording(path)
+    path.write_bytes(whole[: int(len(whole) * 0.9)])
     with pytest.raises(InputError, match=r"samples of cut\.sqd cannot be read"):
         prepare(raw, choose_channels(raw))
 
@@ -191,3 +191,12 @@ def test_what_goes_wrong_while_reading_is_said_without_folders(tmp_path, monkeyp
     monkeypatch.setattr(mne.io.BaseRaw, "_read_segment", fail)
     with pytest.raises(InputError, match=sentence):
         prepare(raw, raw.ch_names)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_disk_that_fills_meanwhile_is_told_in_a_sentence():
+    with (
+        Path("/dev/full").open("wb", buffering=0) as file,
+        pytest.raises(InputError, match=r"No space left on device.*TMPDIR"),
+    ):
+        module.Scratch(2, 10, file).append(np.zeros((2, 10)))
