@@ -1,0 +1,83 @@
+"""From a dataset and a sampler to a loader of batches, with workers that start in any way and an order that resumes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal
+
+from torch.utils.data import DataLoader, Dataset
+
+from megxl.data.batch import Batch, collate
+from megxl.data.sampling import RecordingBatchSampler
+
+StartMethod = Literal["fork", "spawn", "forkserver"]
+
+
+class RecordingLoader(DataLoader[Batch]):
+    """A `DataLoader` that says where it is (`state_dict`) and asks its sampler for the order when it is first read.
+
+    Training engines make the iterator before they tell the epoch; workers that fetch ahead would then read the order
+    of the epoch before.
+    """
+
+    batch_sampler: RecordingBatchSampler
+    count: Callable[[], dict[str, Any]]
+    """Says where the training is; whoever trains knows it, not the loader, whose workers read ahead."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Read the batches that the sampler has left in its epoch; nothing is fetched before the first is asked for."""
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Say where the training is in the order of batches."""
+        return self.count()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.batch_sampler.load_state_dict(state)
+
+
+def make_loader(
+    dataset: Dataset,
+    sampler: RecordingBatchSampler,
+    corpus_ids: Mapping[str, int],
+    *,
+    num_workers: int = 0,
+    prefetch: int = 2,
+    pin_memory: bool = False,
+    start_method: StartMethod | None = None,
+    count: Callable[[], dict[str, Any]] | None = None,
+) -> RecordingLoader:
+    """Make a loader of batches.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of items (`WindowDataset`, word groups); takes draws.
+    sampler : RecordingBatchSampler
+        Made for the dataset's layout.
+    corpus_ids : mapping
+        Number of each corpus (`megxl.data.batch.corpus_ids`).
+    num_workers : int
+        Processes that read ahead; they stay from epoch to epoch. 0: none.
+    prefetch : int
+        Batches that each of them reads ahead.
+    pin_memory : bool
+        Lay batches into page-locked memory, for a GPU.
+    start_method : str, optional
+        How workers start; the platform's way by default.
+    count : callable, optional
+        Gives the sampler's state by the batches that were trained on; by default what
+        `RecordingBatchSampler.advance` counted.
+    """
+    loader = RecordingLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=partial(collate, corpus_ids=dict(corpus_ids)),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        prefetch_factor=prefetch if num_workers else None,
+        pin_memory=pin_memory,
+        multiprocessing_context=start_method if num_workers else None,
+    )
+    loader.count = count or sampler.state_dict
+    return loader
