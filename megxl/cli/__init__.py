@@ -14,13 +14,17 @@ from megxl import __version__
 from megxl.errors import InputError
 
 COMMANDS = {
-    "info": "say what a recording, checkpoint or embedding is",
+    "info": "say what a recording, store, checkpoint or embedding is",
+    "prepare": "filter, resample, check and store the recordings of a corpus",
+    "check-words": "draw what follows words, to see whether onsets are right",
+    "simulate": "make a corpus with known ground truth, in real formats",
+    "fetch": "get a corpus from where it is published",
     "embed": "turn a recording into the model's features",
     "convert": "convert a checkpoint between the released formats and ours",
     "bench": "measure speed and memory on this machine",
-    "demo": "make a recording, embed it with random weights, write a report",
+    "demo": "make a recording, embed it with random weights, report",
 }
-"""Each is a module of this package with `register(subparsers)` and `run(args) -> int`, in the order of the help."""
+"""Each is a module here (with _ for -) with `register(subparsers)` and `run(args) -> int`, in the order of the help."""
 
 EXAMPLES = """\
 examples:
@@ -48,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("mne").addFilter(_is_error)
     try:
         with _ended_by_sigterm():
-            return import_module(f"megxl.cli.{args.command}").run(args)
+            return import_module(_module(args.command)).run(args)
     except (InputError, OSError) as error:
         if args.debug:
             raise
@@ -75,17 +79,21 @@ def _parser(command: str) -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"megxl {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"megxl {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         if name == command:
-            import_module(f"megxl.cli.{name}").register(subparsers)
+            import_module(_module(name)).register(subparsers)
             chosen = subparsers.choices[name]
             chosen.add_argument("--debug", action="store_true", help="show the traceback of an error")
             chosen.set_defaults(refuse=chosen.error)  # with the usage of the command, not of all of megxl
         else:
             subparsers.add_parser(name, help=purpose)
     return parser
+
+
+def _module(command: str) -> str:
+    return f"megxl.cli.{command.replace('-', '_')}"
 
 
 @contextmanager

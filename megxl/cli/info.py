@@ -1,4 +1,4 @@
-"""`megxl info`: what a recording, a checkpoint or an embedding is."""
+"""`megxl info`: what a recording, a checkpoint, an embedding or a store is."""
 
 import argparse
 import json
@@ -10,6 +10,8 @@ _EXAMPLES = """\
 examples:
   megxl info sub-01_meg.fif          sensors, length, what was done to it, what embed would do with it
   megxl info meg-xl-med.ckpt         sizes, SHA-256, steps, what became of each key
+  megxl info store/                  corpora, hours, sensors, words and damaged entries of a store; also store/armeni,
+                                     store/armeni/sub-001_ses-001_task-compr
   megxl info features.npz --json     all that an embedding knows about itself, for other programs
 """
 
@@ -21,11 +23,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `megxl info` to the commands."""
     parser = subparsers.add_parser(
         "info",
-        description="Say what a recording, a checkpoint or an embedding is. Nothing that identifies a person is shown.",
+        description="Say what a recording, a checkpoint, an embedding or a store is. Nothing that identifies a person "
+        "is shown.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="a recording, a checkpoint, or features")
+    parser.add_argument("path", metavar="PATH", type=Path, help="a recording, a checkpoint, features, or a store")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -48,9 +51,10 @@ def describe(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it does not exist or is none of the three.
+        If it does not exist or is none of these.
     """
     from megxl.checkpoints.folder import is_ours
+    from megxl.cli.store_facts import describe_in_store, refuse_part_of_store
     from megxl.errors import InputError
     from megxl.extraction import is_embedding
 
@@ -58,6 +62,10 @@ def describe(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} does not exist.")
     if not (path.is_file() or path.is_dir()):
         raise InputError(f"{path} is neither a file nor a folder.")
+    if path.is_dir() and (facts := describe_in_store(path)):
+        return facts
+    if path.is_file():
+        refuse_part_of_store(path)
     if path.suffix.lower() == ".npz" or is_embedding(path):
         return _describe_embedding(path)
     if is_ours(path) or path.suffix.lower() in _CHECKPOINT_ENDINGS:
@@ -144,8 +152,11 @@ def _prospect(raw: Any, known: dict[str, Any]) -> str:
 def _rows(facts: dict[str, Any]) -> Iterable[tuple[str, object]]:
     """One row a fact that is known, one a group of facts."""
     for key, value in _known(_condensed(facts)):
-        if key == "notes":
-            yield from (("note", note) for note in value)
+        if key in ("notes", "problems"):
+            yield from ((key.removesuffix("s"), sentence) for sentence in value)
+        elif key == "corpora":
+            for corpus, parts in value.items():
+                yield from _group(corpus, parts)
         elif isinstance(value, dict):
             yield from _group(_label(key), value)
         else:
@@ -182,7 +193,7 @@ def _group(name: str, parts: dict[str, Any]) -> Iterable[tuple[str, object]]:
         yield from _group(f"{name} {_label(key)}", value)
 
 
-_UNITS = {"hz": " Hz", "s": " s"}
+_UNITS = {"hz": " Hz", "s": " s", "h": " h", "mb": " MB"}
 
 
 def _unit(key: str) -> str:

@@ -63,11 +63,54 @@ def plot_energy(embedding: Embedding) -> Figure:
         if good:
             energy_N = np.array([embedding.energy[place].mean() for place in good])
             xy_N2 = np.array([xy_C2[place].mean(axis=0) for place in good])
-            if not _draw_topomap(axes, energy_N, xy_N2):
+            if not draw_topomap(axes, energy_N, xy_N2, label="squared norm of features"):
                 title += "\n(places only: this layout has no map)"
         axes.plot(*xy_C2[bad].T, linestyle="", marker="x", color=ALARM, markersize=7, markeredgewidth=2, zorder=20)
         axes.set_title(title + (f"\n{len(bad)} bad (crosses) left out" if len(bad) else ""), fontsize=10)
     return figure
+
+
+def draw_topomap(axes: Axes, value_N: np.ndarray, xy_N2: np.ndarray, *, label: str, signed: bool = False) -> bool:
+    """Draw an interpolated map, or coloured dots where the layout does not allow one; tell which.
+
+    Parameters
+    ----------
+    axes : Axes
+        To draw on; a bar of colours is put beside it.
+    value_N : ndarray, shape (N,)
+    xy_N2 : ndarray, shape (N, 2)
+        Places, as `project` gives them.
+    label : str
+        Beside the bar of colours.
+    signed : bool
+        Whether the values have a sign: the colours then are symmetric around zero.
+    """
+    from mne.viz import plot_topomap
+
+    interpolated = len(value_N) >= FEWEST_PLACES
+    largest = float(np.abs(value_N).max())
+    vlim = (-largest, largest) if signed else (float(value_N.min()), float(value_N.max()))
+    cmap = "RdBu_r" if signed else "viridis"
+    if interpolated:
+        try:
+            image, _ = plot_topomap(
+                value_N, xy_N2, axes=axes, show=False, sphere=(0.0, 0.0, 0.0, 1.0), contours=0, cmap=cmap,
+                extrapolate="head", vlim=vlim, res=128,
+            )  # fmt: skip
+        except (ValueError, RuntimeError):  # what MNE and Qhull raise for points that span no area
+            axes.clear()
+            interpolated = False
+    if not interpolated:
+        image = axes.scatter(
+            *xy_N2.T, c=value_N, cmap=cmap, vmin=vlim[0], vmax=vlim[1], s=60, edgecolors=INK, linewidths=0.5
+        )
+        axes.add_patch(_circle())
+        axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
+        axes.axis("off")
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.7)
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    return interpolated
 
 
 def _title(kind: int, sensors: SensorArray, rows: np.ndarray, places: list[np.ndarray]) -> str:
@@ -87,32 +130,6 @@ def _sphere_centre(positions_N3: np.ndarray) -> np.ndarray:
     if len(positions_N3) < FEWEST_PLACES or np.linalg.matrix_rank(design_N4) < 4:
         return positions_N3.mean(axis=0) - [0.0, 0.0, 0.1]
     return np.linalg.lstsq(design_N4, (positions_N3**2).sum(axis=1), rcond=None)[0][:3]
-
-
-def _draw_topomap(axes: Axes, energy_N: np.ndarray, xy_N2: np.ndarray) -> bool:
-    """Draw an interpolated map, or coloured dots where the layout does not allow one; tell which."""
-    from mne.viz import plot_topomap
-
-    interpolated = len(energy_N) >= FEWEST_PLACES
-    vlim = (float(energy_N.min()), float(energy_N.max()))
-    if interpolated:
-        try:
-            image, _ = plot_topomap(
-                energy_N, xy_N2, axes=axes, show=False, sphere=(0.0, 0.0, 0.0, 1.0), contours=0, cmap="viridis",
-                extrapolate="head", vlim=vlim, res=128,
-            )  # fmt: skip
-        except (ValueError, RuntimeError):  # what MNE and Qhull raise for points that span no area
-            axes.clear()
-            interpolated = False
-    if not interpolated:
-        image = axes.scatter(*xy_N2.T, c=energy_N, cmap="viridis", s=60, edgecolors=INK, linewidths=0.5)
-        axes.add_patch(_circle())
-        axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
-        axes.axis("off")
-    bar = axes.figure.colorbar(image, ax=axes, shrink=0.7)
-    bar.set_label("squared norm of features", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
-    return interpolated
 
 
 def _circle():
