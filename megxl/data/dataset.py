@@ -4,9 +4,9 @@ Letters: C sensors, T samples (or tokens, of codes), Q levels, W words, N items.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +18,10 @@ from megxl.data.seeds import seed_of
 from megxl.data.windows import WindowSet
 from megxl.errors import InputError
 from megxl.signals.sensors import SensorArray
+from megxl.store.entry import StoredRecording
+
+Channels = Literal["file", "canonical"] | Mapping[str, ChannelOrder]
+"""Rows as in the files, in one order a corpus, or in given ones."""
 
 
 class Draw(NamedTuple):
@@ -100,22 +104,83 @@ class Layout:
     fingerprint: str
 
 
-class WindowDataset(Dataset):
+class StoredItems(Dataset):
+    """What windows and word groups share: how stored samples and codes become an item.
+
+    Parameters
+    ----------
+    recordings : sequence of StoredRecording
+    seed : int
+        Of the training; with the epoch it decides what chance decides.
+    bads, channels
+        As in `RowReader`.
+    codes : CodeReader, optional
+        Where the items' cached codes are.
+    signal : bool
+        Whether items hold the signal; without it `codes` is needed.
+
+    Raises
+    ------
+    InputError
+        Neither signal nor codes.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[StoredRecording],
+        *,
+        seed: int,
+        bads: Literal["mask", "keep"],
+        channels: Channels,
+        codes: CodeReader | None,
+        signal: bool,
+    ) -> None:
+        if codes is None and not signal:
+            raise InputError("An item without a signal needs codes: give codes=..., or signal=True.")
+        self.seed = seed
+        self.rows = RowReader(recordings, bads=bads, channels=channels)
+        self._codes = codes
+        self._signal = signal
+
+    def item(self, recording: int, start: int, stop: int, **more: Any) -> Item:
+        """Read the samples from `start` to `stop` of a recording as an item; `more` are its other fields."""
+        stored = self.rows.recordings[recording]
+        sensors, mask_C = self.rows.sensors(recording)
+        return Item(
+            signal_CT=self.rows.signal(recording, start, stop) if self._signal else None,
+            codes_CTQ=None if self._codes is None else self.rows.codes(self._codes, recording, start, stop),
+            sensors=sensors,
+            sensor_mask_C=mask_C,
+            sfreq_hz=stored.sfreq_hz,
+            corpus=stored.corpus,
+            key=stored.key,
+            start_s=start / stored.sfreq_hz,
+            stop_s=stop / stored.sfreq_hz,
+            **more,
+        )
+
+    def layout_of(self, recordings: Sequence[int], told: Sequence[str]) -> Layout:
+        """Say what a sampler needs to know of items of these recordings; `told` is what else decides about them."""
+        counts_R = [self.rows.n_sensors(recording) for recording in range(len(self.rows.recordings))]
+        stored = [f"{r.key} {r.n_samples} {r.signal_sha256}" for r in self.rows.recordings]
+        recording_N = np.array(recordings, dtype=np.int64)
+        return Layout(
+            recording_N=recording_N,
+            sensors_N=np.array(counts_R, dtype=np.int64)[recording_N],
+            fingerprint=hashlib.sha256("\n".join([self.rows.identity, *stored, *told]).encode()).hexdigest()[:16],
+        )
+
+
+class WindowDataset(StoredItems):
     """Windows of recordings as items. Holds no open file; safe under fork, spawn and forkserver.
 
     Parameters
     ----------
     windows : WindowSet
-    seed : int
-        Of the training; with the epoch it decides shifts and the items' seeds.
     jitter : bool
         Shift the windows of each recording in every epoch (`WindowSet.shifted`).
-    bads, channels
-        As in `RowReader`.
-    codes : CodeReader, optional
-        Where the windows' cached codes are.
-    signal : bool
-        Whether items hold the signal; without it `codes` is needed.
+    seed, bads, channels, codes, signal
+        As in `StoredItems`.
 
     Raises
     ------
@@ -130,20 +195,15 @@ class WindowDataset(Dataset):
         seed: int,
         jitter: bool = False,
         bads: Literal["mask", "keep"] = "mask",
-        channels: Literal["file", "canonical"] | Mapping[str, ChannelOrder] = "file",
+        channels: Channels = "file",
         codes: CodeReader | None = None,
         signal: bool = True,
     ) -> None:
-        if codes is None and not signal:
-            raise InputError("An item without a signal needs codes: give codes=..., or signal=True.")
         if codes is not None and jitter:
             raise InputError("Codes are cached for windows that stay in place: choose jitter=False, or no codes.")
+        super().__init__(windows.recordings, seed=seed, bads=bads, channels=channels, codes=codes, signal=signal)
         self.windows = windows
-        self.seed = seed
         self.jitter = jitter
-        self.rows = RowReader(windows.recordings, bads=bads, channels=channels)
-        self._codes = codes
-        self._signal = signal
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -153,33 +213,12 @@ class WindowDataset(Dataset):
         index, epoch, repeated = Draw.of(index, len(self))
         fixed = self.windows.windows[index]
         window = self.windows.shifted(index, seed=self.seed, epoch=epoch) if self.jitter else fixed
-        place = window.recording, window.start, window.stop
-        stored = self.windows.recordings[window.recording]
-        sensors, mask_C = self.rows.sensors(window.recording)
-        return Item(
-            signal_CT=self.rows.signal(*place) if self._signal else None,
-            codes_CTQ=None if self._codes is None else self.rows.codes(self._codes, *place),
-            sensors=sensors,
-            sensor_mask_C=mask_C,
-            sfreq_hz=stored.sfreq_hz,
-            corpus=stored.corpus,
-            key=stored.key,
-            start_s=window.start / stored.sfreq_hz,
-            stop_s=window.stop / stored.sfreq_hz,
-            seed=seed_of("item", self.seed, epoch, stored.key, fixed.start),
-            repeated=repeated,
-        )
+        key = self.windows.recordings[window.recording].key
+        seed = seed_of("item", self.seed, epoch, key, fixed.start)
+        return self.item(window.recording, window.start, window.stop, seed=seed, repeated=repeated)
 
     @property
     def layout(self) -> Layout:
         """What a sampler needs to know."""
-        recordings = [window.recording for window in self.windows.windows]
-        counts_R = [self.rows.n_sensors(recording) for recording in range(len(self.windows.recordings))]
-        said = [f"{r.key} {r.n_samples} {r.signal_sha256}" for r in self.windows.recordings]
-        how = f"windows of {self.windows.window_samples}, jitter {self.jitter}, {self.rows.identity}"
-        text = "\n".join([how, *said])
-        return Layout(
-            recording_N=np.array(recordings),
-            sensors_N=np.array(counts_R)[recordings],
-            fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
-        )
+        told = [f"windows of {self.windows.window_samples}, jitter {self.jitter}"]
+        return self.layout_of([window.recording for window in self.windows.windows], told)
