@@ -35,7 +35,7 @@ from megxl.store.store import Store
 from megxl.tokenizer.biocodec import BioCodec
 
 PERIOD_S = 0.5
-TINY = {"filters": 4}
+TINY = {"filters": 2, "width": 16, "lstm_layers": 1, "codes": 16}
 
 
 @dataclass

@@ -15,7 +15,7 @@ from megxl.store.store import Store
 from tests.data.small_corpus import Small, bytes_of, make_small
 
 N_RECORDINGS = 24
-N_KILLS = 20
+N_KILLS = int(os.environ.get("MEGXL_KILLS", "8"))
 
 
 def contents(store: Path) -> dict[str, object]:
