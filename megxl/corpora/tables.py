@@ -174,8 +174,8 @@ def _row(cells: list[str], columns: tuple[str, ...], fewest: int) -> Row:
     surplus = any(cell.strip() for cell in cells[len(columns) :])
     if len(cells) < fewest or surplus:
         raise MalformedRowError(f"{len(cells)} cells instead of {len(columns)}")
-    padded = cells + [""] * (len(columns) - len(cells))
-    return dict(zip(columns, padded, strict=False))
+    padded = cells[: len(columns)] + [""] * (len(columns) - len(cells))
+    return dict(zip(columns, padded, strict=True))
 
 
 def _refuse_missing(path: Path, columns: tuple[str, ...], needed: Sequence[str]) -> None:
