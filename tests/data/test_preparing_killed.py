@@ -31,19 +31,19 @@ def test_killed_at_any_moment_two_preparers_leave_a_valid_store_and_the_next_run
     place = tmp_path / "store"
     command = [sys.executable, "-m", "megxl", "prepare", "tests.data.small_corpus:Small", root, "--store", place]
     complete: dict[str, str] = {}
-    states = set()
-    for kill in range(N_KILLS):
-        if kill and len(complete) == N_RECORDINGS:  # begin anew: there must be something to be killed at
+    in_the_middle = 0
+    for _ in range(N_KILLS):
+        if N_RECORDINGS - len(complete) < 8:  # there must be something to be killed at
             for key in rng.sample(sorted(complete), 16):
                 Store(place).remove(key)
                 del complete[key]
         pair = [subprocess.Popen([*command, "--workers", "1"], **quiet()) for _ in "ab"]
-        until, moment = time.monotonic() + 30, rng.uniform(0.0, 1.2)
-        before = commits(place)
-        # start-up takes most of the time and varies: the moment counts from the first sign of work
-        while commits(place) == before and all(p.poll() is None for p in pair) and time.monotonic() < until:
-            time.sleep(0.002)
-        time.sleep(moment)
+        # the moment is told in work done, not in seconds: machines differ, and starting up takes most of the time
+        moment = commits(place) + rng.randint(1, (N_RECORDINGS - len(complete)) // 2)
+        until = time.monotonic() + 60
+        while commits(place) < moment and all(p.poll() is None for p in pair) and time.monotonic() < until:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0.0, 0.02))
         for process in pair:
             os.killpg(process.pid, signal.SIGKILL)  # with its workers, as a batch system does
         for process in pair:
@@ -53,8 +53,8 @@ def test_killed_at_any_moment_two_preparers_leave_a_valid_store_and_the_next_run
         now = {recording.key: recording.signal_sha256 for recording in store.recordings()}
         assert complete.items() <= now.items()  # nothing is lost
         complete = now
-        states.add(len(now))
-    assert len(states) > 5  # it was stopped in the middle
+        in_the_middle += len(now) < N_RECORDINGS
+    assert in_the_middle > N_KILLS // 2  # else nothing was tried
     assert subprocess.run(command, **quiet()).returncode == 0
     assert contents(place) == contents(tmp_path / "undisturbed")
     assert not [path for path in place.rglob("*") if "partial" in path.name]
