@@ -26,7 +26,7 @@ CODEC_SECTIONS = ("optimizer_state_dict", "scheduler_state_dict")
 MODEL_SECTIONS = (
     "loops", "callbacks", "optimizer_states", "lr_schedulers", "hparams_type", "datamodule_hparams_name",
     "datamodule_hparams_type", "datamodule_hyper_parameters", "MixedPrecision", "MixedPrecisionPlugin",
-    "native_amp_scaling_state", "amp_scaling_state",
+    "FSDPPrecision", "native_amp_scaling_state", "amp_scaling_state", "PretrainData",
 )  # fmt: skip
 _KEPT = ("epoch", "global_step", "pytorch-lightning_version", "hparams_name", OURS)
 _KNOWN_OF_TRAINING = ("epoch", "global_step", "lightning_version")
@@ -91,17 +91,36 @@ def write_released(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Fals
     """
     state = released_state(checkpoint, path.name)
     content = _codec_content(checkpoint, state) if checkpoint.kind == "biocodec" else _model_content(checkpoint, state)
-    content[OURS] = {
-        "provenance": checkpoint.provenance,
-        "config": checkpoint.config,
-        "known": [name for name in _KNOWN_OF_TRAINING if name in checkpoint.training],
-    }
+    content[OURS] = _our_section(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     free_to_write(path, overwrite=overwrite)
     # an open file rather than a name, which torch.save would write into the file
     with placed(path, folder=False) as part, part.open("wb") as file:
         torch.save(content, file)
     return path
+
+
+def released_sections(checkpoint: Checkpoint, where: str) -> dict[str, Any]:
+    """What makes the file of a training a released one: a model's weights, its hyper-parameters and our section.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of a model.
+    where : str
+        What is written, for messages.
+    """
+    content = _model_content(checkpoint, released_state(checkpoint, where))
+    kept = ("state_dict", "hparams_name", "hyper_parameters")
+    return {name: content[name] for name in kept} | {OURS: _our_section(checkpoint)}
+
+
+def _our_section(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "provenance": checkpoint.provenance,
+        "config": checkpoint.config,
+        "known": [name for name in _KNOWN_OF_TRAINING if name in checkpoint.training],
+    }
 
 
 def _read_codec(path: Path, content: Mapping[str, Any], allow_unmatched: Sequence[str]) -> Checkpoint:

@@ -6,8 +6,12 @@ Letters: N sequences, L their length, D width of the half that attends, H heads,
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from megxl.sizes import ROTARY_BASE
+
+WEIGHTS_AT_ONCE = 2**25
+"""Attention weights that lie in memory at a time where no fused kernel keeps them out of it."""
 
 
 class RotaryTable:
@@ -54,14 +58,28 @@ class SelfAttention(nn.Module):
         q_NLD, k_NLD, v_NLD = self.qkv(x_NLD).chunk(3, -1)
         if rotary is not None:
             q_NLD, k_NLD = rotary.rotate(q_NLD), rotary.rotate(k_NLD)
-        y_NHLK = F.scaled_dot_product_attention(
-            self._split(q_NLD),
-            self._split(k_NLD),
-            self._split(v_NLD),
-            attn_mask=None if keys_NL is None else keys_NL[:, None, None],
-            dropout_p=self.dropout if self.training or self.drops_in_eval else 0.0,
-        )
+        dropout = self.dropout if self.training or self.drops_in_eval else 0.0
+        mask_N11L = None if keys_NL is None else keys_NL[:, None, None]
+        attend = _attend_in_pieces if dropout and x_NLD.device.type == "cpu" else F.scaled_dot_product_attention
+        y_NHLK = attend(self._split(q_NLD), self._split(k_NLD), self._split(v_NLD), mask_N11L, dropout)
         return self.out(y_NHLK.transpose(1, 2).flatten(2))
 
     def _split(self, x_NLD: Tensor) -> Tensor:
         return x_NLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _attend_in_pieces(
+    q_NHLK: Tensor, k_NHLK: Tensor, v_NHLK: Tensor, mask_N11L: Tensor | None, dropout: float
+) -> Tensor:
+    """Attend to some sequences after the others: with dropout a CPU has no fused kernel, and keeps all weights.
+
+    Each piece's weights are computed again on the way back.
+    """
+    sequences, heads, length, _ = q_NHLK.shape
+    step = max(1, WEIGHTS_AT_ONCE // (heads * length**2))
+    if step >= sequences:
+        return F.scaled_dot_product_attention(q_NHLK, k_NHLK, v_NHLK, mask_N11L, dropout)
+    masks = [None] * sequences if mask_N11L is None else mask_N11L.split(step)
+    pieces = zip(q_NHLK.split(step), k_NHLK.split(step), v_NHLK.split(step), masks, strict=False)
+    attend = F.scaled_dot_product_attention
+    return torch.cat([checkpoint(attend, *piece, dropout, use_reentrant=False) for piece in pieces])

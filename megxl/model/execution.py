@@ -1,12 +1,13 @@
 """How a model is run, from outside of it: recomputed activations, compiled layers, a chosen attention kernel."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
@@ -47,10 +48,9 @@ def recompute_activations(model: MEGXL, mode: Recompute) -> MEGXL:
     for layer in model.layers:
         layer.__dict__.pop("forward", None)
         if mode == "full":
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+            layer.forward = _again(layer.forward)
         elif mode == "selective":
-            contexts = partial(create_selective_checkpoint_contexts, _policy)
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False, context_fn=contexts)
+            layer.forward = _again(layer.forward, context_fn=partial(create_selective_checkpoint_contexts, _policy))
     return model
 
 
@@ -83,3 +83,11 @@ def attention_backend(name: str | None) -> Iterator[None]:
 
 def _policy(context: object, op: object, *args: object, **kwargs: object) -> CheckpointPolicy:
     return CheckpointPolicy.MUST_SAVE if op in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def _again(forward: Callable[..., Tensor], **options: Any) -> Callable[..., Tensor]:
+    # a function rather than a partial object, which the compiler would pass over
+    def forward_again(*args: Any) -> Tensor:
+        return checkpoint(forward, *args, use_reentrant=False, **options)
+
+    return forward_again

@@ -44,6 +44,10 @@ class MaskedPrediction(NamedTuple):
     accuracy_Q: Tensor
     tokens: Tensor
     """Hidden tokens of real sensors that were counted; where there are none, loss and accuracy are 0."""
+    loss_BQ: Tensor
+    """Sums over the counted tokens of each item, for means over other sets than this batch."""
+    hits_BQ: Tensor
+    tokens_B: Tensor
 
 
 class MEGXL(nn.Module, Pretrained):
@@ -129,23 +133,29 @@ class MEGXL(nn.Module, Pretrained):
             True where a token is hidden. Best on the CPU, where finding its places stalls no device.
         """
         features_BCTD, codes_BCTQ, real_BC = self._features(codes_BCTQ, sensors, sensor_mask_BC, mask, -1)
-        hidden_R = prepare_mask(mask, codes_BCTQ.shape).reshape(-1).nonzero().squeeze(-1)
-        rows_R = hidden_R.to(features_BCTD.device, non_blocking=True)
-        if rows_R.numel() == 0:
+        mask_BCT = prepare_mask(mask, codes_BCTQ.shape)
+        counts = mask_BCT.flatten(1).sum(1).tolist()
+        if sum(counts) == 0:
             raise InputError("The mask hides no token; masked prediction needs at least one.")
+        rows_R = mask_BCT.reshape(-1).nonzero().squeeze(-1).to(features_BCTD.device, non_blocking=True)
         logits_RQV = self.head(features_BCTD.flatten(0, 2)[rows_R]).unflatten(-1, (self.config.levels, -1))
         targets_RQ = codes_BCTQ.flatten(0, 2)[rows_R].long()
         losses_RQ = F.cross_entropy(logits_RQV.flatten(0, 1).float(), targets_RQ.flatten(), reduction="none")
         losses_RQ = losses_RQ.view_as(targets_RQ)
-        hits_RQ = (logits_RQV.argmax(-1) == targets_RQ).float()
-        if real_BC is None:
-            loss_Q, accuracy_Q, count = losses_RQ.mean(0), hits_RQ.mean(0), losses_RQ.new_tensor(len(rows_R))
-        else:
+        hits_RQ = (logits_RQV.argmax(-1) == targets_RQ).to(losses_RQ.dtype)
+        weight_R1 = losses_RQ.new_ones(len(rows_R), 1)
+        if real_BC is not None:
             # weights rather than a selection, whose size a device would have to report first
             weight_R1 = real_BC.flatten()[rows_R // codes_BCTQ.shape[2]].to(losses_RQ.dtype)[:, None]
-            count = weight_R1.sum()
-            loss_Q, accuracy_Q = ((part * weight_R1).sum(0) / count.clamp(min=1) for part in (losses_RQ, hits_RQ))
-        return MaskedPrediction(loss_Q.mean(), accuracy_Q.mean(), loss_Q, accuracy_Q, count)
+        loss_BQ, hits_BQ, tokens_B1 = (
+            torch.stack([part.sum(0) for part in (each * weight_R1).split(counts)])
+            for each in (losses_RQ, hits_RQ, torch.ones_like(weight_R1))
+        )
+        count = tokens_B1.sum()
+        loss_Q, accuracy_Q = (sums_BQ.sum(0) / count.clamp(min=1) for sums_BQ in (loss_BQ, hits_BQ))
+        return MaskedPrediction(
+            loss_Q.mean(), accuracy_Q.mean(), loss_Q, accuracy_Q, count, loss_BQ, hits_BQ, tokens_B1.squeeze(1)
+        )
 
     def logits(self, features_BCTD: Tensor) -> Tensor:
         """Scores of every code at every level, (B, C, T, Q, V)."""

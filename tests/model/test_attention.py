@@ -1,8 +1,11 @@
 """Rotary embedding and attention, against complex numbers and explicit softmax in float64."""
 
 import numpy as np
+import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
+from megxl.model import attention
 from megxl.model.attention import RotaryTable, SelfAttention
 
 
@@ -66,3 +69,39 @@ def test_dropout_acts_in_training_alone():
     assert torch.equal(model(x), model(x))
     model.drops_in_eval = True
     assert not torch.equal(model(x), model(x))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_pieces_equals_attention_at_once(monkeypatch, masked):
+    torch.manual_seed(0)
+    model, x_NLD = SelfAttention(16, 2, dropout=1e-12).train(), torch.randn(7, 5, 16)
+    keys_NL = torch.rand(7, 5) > 0.3 if masked else None
+    if keys_NL is not None:
+        keys_NL[:, 0] = True
+
+    def features_and_gradients() -> list[torch.Tensor]:
+        model.zero_grad()
+        y_NLD = model(x_NLD, keys_NL=keys_NL)
+        y_NLD.square().sum().backward()
+        return [y_NLD.detach(), *(parameter.grad.clone() for parameter in model.parameters())]
+
+    at_once = features_and_gradients()
+    monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", 3 * 2 * 5**2)
+    pieces = []
+    monkeypatch.setattr(
+        attention, "checkpoint", lambda *args, **options: pieces.append(1) or checkpoint(*args, **options)
+    )
+    for found, expected in zip(features_and_gradients(), at_once, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    assert len(pieces) == 3
+
+
+def test_the_way_back_through_pieces_drops_what_the_way_there_dropped(monkeypatch):
+    monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", 2 * 2 * 4**2)
+    model = SelfAttention(8, 2, dropout=0.4).double().train()
+
+    def dropping_the_same(x_NLD: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(3)
+        return model(x_NLD)
+
+    torch.autograd.gradcheck(dropping_the_same, torch.randn(5, 4, 8, dtype=torch.float64, requires_grad=True))

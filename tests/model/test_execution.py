@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from megxl.errors import InputError
 from megxl.model.execution import attention_backend, compile_layers, recompute_activations
@@ -78,8 +79,10 @@ def test_compiled_layers_give_the_same_features_and_gradients(recompute):
     expected = [p.grad.clone() for p in model.layers.parameters()]
     model.zero_grad()
     compile_layers(recompute_activations(model, recompute))
+    before = counters["stats"]["unique_graphs"]
     features = model(codes, array(4))
     features.sum().backward()
+    assert counters["stats"]["unique_graphs"] > before  # else nothing was compiled
     torch.testing.assert_close(features, plain, rtol=0, atol=1e-5)
     for p, grad in zip(model.layers.parameters(), expected, strict=True):
         torch.testing.assert_close(p.grad, grad, rtol=1e-4, atol=1e-4)

@@ -180,6 +180,22 @@ def test_loss_is_the_mean_over_hidden_tokens_of_real_sensors_and_levels(model, c
     assert result.tokens == counted.sum()
 
 
+def test_sums_of_each_item_are_those_of_the_item_alone(model, codes):
+    mask = torch.rand(2, 5, 13) < 0.4
+    real = torch.tensor([[True] * 5, [True, True, False, True, False]])
+    arrays = [array(5), array(5, 1)]
+    together = model.masked_prediction(codes, arrays, mask, real)
+    for item in range(2):
+        part = slice(item, item + 1)
+        alone = model.masked_prediction(codes[part], arrays[item], mask[part], real[part])
+        count = (mask[item] & real[item][:, None]).sum()
+        assert together.tokens_B[item] == count == alone.tokens
+        torch.testing.assert_close(together.loss_BQ[item], alone.loss_Q * count, rtol=1e-5, atol=0)
+        torch.testing.assert_close(together.hits_BQ[item], alone.accuracy_Q * count, rtol=1e-6, atol=0)
+    torch.testing.assert_close(together.loss_BQ.sum(0) / together.tokens, together.loss_Q, rtol=1e-6, atol=0)
+    assert together.loss_BQ.requires_grad
+
+
 def test_padding_is_never_hidden_which_matters_where_it_attends(codes):
     model = MEGXL(SMALL, compat="reference").eval()
     mask = torch.zeros(2, 13, dtype=torch.bool)
