@@ -186,6 +186,18 @@ def stale_codes(recording: StoredRecording) -> dict[str, str]:
     return stale
 
 
+def other_tokenizers(recording: StoredRecording, wanted: CodesPlan) -> list[str]:
+    """Fingerprints of the tokenizers whose codes of the same windows or words are kept, where those of a plan are not.
+
+    Empty also where the wanted codes are there, or no codes at all.
+    """
+    if wanted.folder(recording).is_dir():
+        return []
+    same = ("signal_sha256", "normalisation", "grid")
+    kept = [facts for facts in _kept(recording).values() if facts is not None]
+    return [facts["tokenizer"] for facts in kept if all(facts[part] == wanted.facts[part] for part in same)]
+
+
 def _kept(recording: StoredRecording) -> dict[str, Mapping[str, Any] | None]:
     """What codes.json says in every folder of codes; None where it cannot be read."""
     kept: dict[str, Mapping[str, Any] | None] = {}

@@ -42,6 +42,7 @@ def make_loader(
     corpus_ids: Mapping[str, int],
     *,
     num_workers: int = 0,
+    persistent: bool = True,
     prefetch: int = 2,
     pin_memory: bool = False,
     start_method: StartMethod | None = None,
@@ -58,7 +59,9 @@ def make_loader(
     corpus_ids : mapping
         Number of each corpus (`megxl.data.batch.corpus_ids`).
     num_workers : int
-        Processes that read ahead; they stay from epoch to epoch. 0: none.
+        Processes that read ahead. 0: none.
+    persistent : bool
+        Whether they stay from epoch to epoch.
     prefetch : int
         Batches that each of them reads ahead.
     pin_memory : bool
@@ -74,7 +77,7 @@ def make_loader(
         batch_sampler=sampler,
         collate_fn=partial(collate, corpus_ids=dict(corpus_ids)),
         num_workers=num_workers,
-        persistent_workers=num_workers > 0,
+        persistent_workers=persistent and num_workers > 0,
         prefetch_factor=prefetch if num_workers else None,
         pin_memory=pin_memory,
         multiprocessing_context=start_method if num_workers else None,

@@ -19,6 +19,7 @@ from megxl.data.code_grid import WindowGrid
 from megxl.data.dataset import WindowDataset
 from megxl.data.loading import RecordingLoader, StartMethod, make_loader
 from megxl.data.orders import Order
+from megxl.data.recording_split import RecordingSplit
 from megxl.data.rows import CodeReader
 from megxl.data.sampling import RecordingBatchSampler, Remainder
 from megxl.data.sources import CorpusSource, Part, SplitRule
@@ -50,8 +51,12 @@ class MultiCorpusDataModule(LightningDataModule):
         Windows in a batch of one device.
     num_workers : int
         Processes that read ahead, for each loader.
+    persistent_workers : bool
+        Whether they stay from epoch to epoch.
     seed : int
         Of the training: order of the batches, shifts, seeds of the items. Splits have their own.
+    order_seed : int, optional
+        Of the order of the batches, where it is to be another one than `seed`.
     jitter : bool
         Shift the training windows in every epoch; validation windows stay in place.
     bads : "mask" or "keep"
@@ -85,7 +90,9 @@ class MultiCorpusDataModule(LightningDataModule):
         window_s: float = 150.0,
         batch_size: int = 1,
         num_workers: int = 0,
+        persistent_workers: bool = True,
         seed: int = 0,
+        order_seed: int | None = None,
         jitter: bool = False,
         bads: Literal["mask", "keep"] = "mask",
         channels: Literal["file", "canonical"] | Mapping[str, ChannelOrder] = "file",
@@ -109,6 +116,7 @@ class MultiCorpusDataModule(LightningDataModule):
         self.window_s = window_s
         self.batch_size = batch_size
         self.seed = seed
+        self.order_seed = seed if order_seed is None else order_seed
         self.jitter = jitter
         self.bads: Literal["mask", "keep"] = bads
         self.channels: Literal["file", "canonical"] | Mapping[str, ChannelOrder] = channels
@@ -120,12 +128,15 @@ class MultiCorpusDataModule(LightningDataModule):
         self.block_s = block_s
         self._loading: dict[str, Any] = {
             "num_workers": num_workers,
+            "persistent": persistent_workers,
             "prefetch": prefetch,
             "pin_memory": pin_memory,
             "start_method": start_method,
         }
         self.notes: list[str] = []
         """What a person should know about how the recordings were chosen, from `setup` on."""
+        self.splits: dict[str, RecordingSplit] = {}
+        """Who is train, validation and test in each corpus, from `setup` on."""
         self._datasets: dict[Part, WindowDataset] = {}
         self._sampler: RecordingBatchSampler | None = None
         self._state: dict[str, Any] = {}
@@ -141,11 +152,10 @@ class MultiCorpusDataModule(LightningDataModule):
             return
         recordings: dict[Part, list[StoredRecording]] = {part: [] for part in _PARTS}
         orders: dict[str, ChannelOrder] = {}
-        notes = []
+        splits: dict[str, RecordingSplit] = {}
         for source in sorted(self.sources, key=lambda source: source.name):
             stored = source.stored()
-            split = source.resolve(stored, least_s=self.window_s)
-            notes += [f"{source.name}: {note}" for note in split.notes]
+            splits[source.name] = split = source.resolve(stored, least_s=self.window_s)
             for part, some in recordings.items():
                 some += split.part(part, stored)
             if self.channels == "canonical":
@@ -165,7 +175,8 @@ class MultiCorpusDataModule(LightningDataModule):
             )
             for part, cut in windows.items()
         }
-        self._datasets, self.notes = datasets, notes
+        self._datasets, self.splits = datasets, splits
+        self.notes = [f"{name}: {note}" for name, split in splits.items() for note in split.notes]
 
     @property
     def windows(self) -> dict[Part, WindowSet]:
@@ -264,7 +275,7 @@ class MultiCorpusDataModule(LightningDataModule):
         return RecordingBatchSampler(
             dataset.layout,
             batch_size=self.batch_size,
-            seed=self.seed,
+            seed=self.order_seed,
             order=order,
             remainder=remainder,
             rank=0 if trainer is None else trainer.global_rank,

@@ -1,5 +1,6 @@
 """What is to be prepared and how, checked: `Request`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,8 @@ class Request:
         Where they go; made if it is not there.
     selection : Selection, optional
         Which of them; by default the corpus's usual tasks.
+    keys : collection of str, optional
+        Only these of them, as the store names recordings.
     settings : Preparation
         Band, rate, method.
     bads : {"mask", "interpolate", "keep"}
@@ -41,6 +44,7 @@ class Request:
     root: str | Path
     store: str | Path
     selection: Selection | None = None
+    keys: Collection[str] | None = None
     settings: Preparation = field(default_factory=Preparation)
     bads: Literal["mask", "interpolate", "keep"] = "mask"
     workers: int | None = None
@@ -58,4 +62,5 @@ class Request:
         """One a recording, in natural order; InputError if there is none, or not what was selected."""
         files = self.corpus.select(Path(self.root).absolute(), self.selection)
         shared = {"corpus": self.corpus, "store": Path(self.store).absolute(), "settings": self.settings}
-        return [Job(file=file, bads=self.bads, repair=self.repair, **shared) for file in files]
+        chosen = [file for file in files if self.keys is None or file.key in self.keys]
+        return [Job(file=file, bads=self.bads, repair=self.repair, **shared) for file in chosen]
