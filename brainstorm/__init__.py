@@ -34,6 +34,7 @@ _OURS = {
     "neuro_tokenizers/__init__.py",
     "neuro_tokenizers/biocodec/__init__.py",
     "neuro_tokenizers/biocodec/model.py",
+    "train_criss_cross_multi.py",
 }
 _MARK = "alias"
 

@@ -110,11 +110,16 @@ def code_perplexity(code_usage_QV: np.ndarray) -> np.ndarray:
 
 def new_figure(embedding: Embedding, size: tuple[float, float]) -> Figure:
     """Make an empty figure whose first line says whose weights made the features, in red if they mean nothing."""
+    return titled_figure(size, weights_line(embedding), embedding.warning)
+
+
+def titled_figure(size: tuple[float, float], line: str, warning: str | None = None) -> Figure:
+    """Make an empty figure under a faint line, or under a warning in its stead."""
     figure = Figure(figsize=size, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.1))
-    if embedding.warning:
-        figure.suptitle(embedding.warning, fontsize=9, weight="bold", color="white", backgroundcolor=ALARM)
+    if warning:
+        figure.suptitle(warning, fontsize=9, weight="bold", color="white", backgroundcolor=ALARM)
     else:
-        figure.suptitle(weights_line(embedding), fontsize=8, color=FAINT)
+        figure.suptitle(line, fontsize=8, color=FAINT)
     return figure
 
 

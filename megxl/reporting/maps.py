@@ -1,4 +1,4 @@
-"""Where on the head the features are strong: one topographic map a kind of sensor.
+"""Where on the head something is strong: one topographic map a kind of sensor.
 
 Letters: C sensors, N places (a pair of planar gradiometers is one).
 """
@@ -56,18 +56,25 @@ def plot_energy(embedding: Embedding) -> Figure:
     figure = new_figure(embedding, (max(8.0, 4.4 * len(groups)), 4.3))
     xy_C2 = project(embedding.sensors.positions_C3)
     for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
-        good = [place[~embedding.bad[place]] for place in group.places]
-        good = [place for place in good if place.size]
-        bad = np.concatenate([place[embedding.bad[place]] for place in group.places])
-        title = f"{group.title}, n = {sum(map(len, good))}"
-        if good:
-            energy_N = np.array([embedding.energy[place].mean() for place in good])
-            xy_N2 = np.array([xy_C2[place].mean(axis=0) for place in good])
-            if not draw_topomap(axes, energy_N, xy_N2, label="squared norm of features"):
-                title += "\n(places only: this layout has no map)"
-        axes.plot(*xy_C2[bad].T, linestyle="", marker="x", color=ALARM, markersize=7, markeredgewidth=2, zorder=20)
-        axes.set_title(title + (f"\n{len(bad)} bad (crosses) left out" if len(bad) else ""), fontsize=10)
+        draw_group(axes, group, embedding.energy, ~embedding.bad, xy_C2, label="squared norm of features")
     return figure
+
+
+def draw_group(
+    axes: Axes, group: SensorGroup, value_C: np.ndarray, good_C: np.ndarray, xy_C2: np.ndarray, *, label: str
+) -> None:
+    """Draw the values of the good sensors of a group on the head, a pair by its mean; crosses are the bad ones."""
+    good = [place[good_C[place]] for place in group.places]
+    good = [place for place in good if place.size]
+    bad = np.concatenate([place[~good_C[place]] for place in group.places])
+    title = f"{group.title}, n = {sum(map(len, good))}"
+    if good:
+        value_N = np.array([value_C[place].mean() for place in good])
+        xy_N2 = np.array([xy_C2[place].mean(axis=0) for place in good])
+        if not draw_topomap(axes, value_N, xy_N2, label=label):
+            title += "\n(places only: this layout has no map)"
+    axes.plot(*xy_C2[bad].T, linestyle="", marker="x", color=ALARM, markersize=7, markeredgewidth=2, zorder=20)
+    axes.set_title(title + (f"\n{len(bad)} bad (crosses) left out" if len(bad) else ""), fontsize=10)
 
 
 def draw_topomap(axes: Axes, value_N: np.ndarray, xy_N2: np.ndarray, *, label: str, signed: bool = False) -> bool:

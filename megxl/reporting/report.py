@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from megxl.errors import InputError
 from megxl.extraction import Embedding
 from megxl.placing import free_to_write, placed
-from megxl.reporting.figures import ALARM, plot_code_usage, plot_prepared, plot_raw, weights_line
+from megxl.reporting.figures import plot_code_usage, plot_prepared, plot_raw, weights_line
+from megxl.reporting.html import facts_table, flattened, list_html, warning_html
 from megxl.reporting.maps import plot_energy
 from megxl.signals.preparation import PreparedRecording
 
@@ -79,17 +80,9 @@ _CODES_CAPTION = (
 
 def summary_html(embedding: Embedding) -> str:
     """What came out, in a small table, and what to know about it, the warning first and red."""
-    warning = (
-        ""
-        if embedding.warning is None
-        else (
-            f'<p style="background:{ALARM};color:white;font-weight:bold;padding:.6em 1em;border-radius:.3em">'
-            f"{escape(embedding.warning)}</p>"
-        )
-    )
+    warning = "" if embedding.warning is None else warning_html(embedding.warning)
     notes = [note for note in embedding.notes if note != embedding.warning]
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f"{warning}{_table(_overview(embedding))}" + (f"<h4>Notes</h4><ul>{listed}</ul>" if notes else "")
+    return f"{warning}{facts_table(_overview(embedding))}{list_html('Notes', notes)}"
 
 
 def details_html(embedding: Embedding) -> str:
@@ -97,7 +90,7 @@ def details_html(embedding: Embedding) -> str:
     parts = {"Settings": embedding.settings} | {
         role.capitalize(): entries for role, entries in embedding.provenance.items()
     }
-    return "".join(f"<h4>{escape(title)}</h4>{_table(_flat(entries))}" for title, entries in parts.items())
+    return "".join(f"<h4>{escape(title)}</h4>{facts_table(flattened(entries))}" for title, entries in parts.items())
 
 
 def _overview(embedding: Embedding) -> Iterable[tuple[str, Any]]:
@@ -120,21 +113,3 @@ def _overview(embedding: Embedding) -> Iterable[tuple[str, Any]]:
         f"{' x '.join(map(str, embedding.features.shape))}, layer {settings['layer']}, pooling: {settings['pooling']}",
     )
     yield "weights", weights_line(embedding)
-
-
-def _flat(entries: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in entries.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key} · ")
-        else:
-            value = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            yield f"{prefix}{key}", f"{value:g}" if isinstance(value, float) else value
-
-
-def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    lines = "".join(
-        f'<tr><th scope="row" style="white-space:nowrap;font-weight:500">{escape(key)}</th>'
-        f"<td>{escape('-' if value in (None, '') else str(value))}</td></tr>"
-        for key, value in rows
-    )
-    return f'<table class="table table-sm table-hover" style="width:auto">{lines}</table>'

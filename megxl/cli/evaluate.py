@@ -1,0 +1,182 @@
+"""`megxl evaluate`: how well the model of a run predicts, by the context it is given, and where it attends."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from megxl.training.run_windows import RunWindows
+    from megxl.training.runs import Run
+
+_DESCRIPTION = """\
+Let the model of a pre-training run predict hidden codes of the recordings that it never trained on, with the masks of
+its own validation: loss and accuracy by corpus and level, beside what guessers score, with intervals of 95 % over
+recordings.
+
+--context-s: the same hidden tokens, predicted from less: the windows are cut into tiles of so many seconds, each of
+which the model is given by itself. A context longer than the windows of the training makes the windows longer.
+Written to RUN: context.csv, context.json, context.png.
+
+--attention: how far in time and over the head each attention head looks, and how evenly. Written to RUN:
+attention.csv, attention.png."""
+
+_EXAMPLES = """\
+examples:
+  megxl evaluate checkpoints/small                                       validation, by corpus and level
+  megxl evaluate checkpoints/small --context-s 5,30,100,150              what context is worth
+  megxl evaluate checkpoints/small --context-s 5,150,600 --windows 50    beyond the training's windows, on 50 of them
+  megxl evaluate checkpoints/small --attention --windows 20
+  megxl evaluate checkpoints/small --model meg-xl-med.ckpt --json other.json    another model on the same windows
+"""
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `megxl evaluate` to the commands."""
+    parser = subparsers.add_parser(
+        "evaluate", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="the directory that megxl pretrain wrote")
+    parser.add_argument("--context-s", metavar="S,S,...", help="seconds of context, one or more: 5,30,100,150")
+    parser.add_argument("--attention", action="store_true", help="measure where each head looks")
+    parser.add_argument("--windows", metavar="N", type=int,
+                        help="at most N windows, spread evenly over the recordings (default: all)")  # fmt: skip
+    parser.add_argument("--split", choices=("validation", "train"), default="validation",
+                        help="whose windows (default: validation)")  # fmt: skip
+    parser.add_argument("--model", metavar="M", help="a checkpoint in place of the run's newest: a file, a folder or a "
+                        "hub name")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, print, and write what was asked for."""
+    from megxl.cli.loading import choose_device
+    from megxl.placing import free_to_write
+    from megxl.training.run_windows import RunWindows, open_model
+    from megxl.training.runs import Run, write_json
+
+    trained, contexts_s = Run.open(args.run), _seconds(args.context_s)
+    if args.json is not None:
+        free_to_write(args.json, overwrite=args.overwrite)
+    model = open_model(trained, args.model, choose_device(args.device))
+    windows = RunWindows(
+        trained,
+        model,
+        args.split,
+        window_s=max([trained.config.data.segment_length, *contexts_s]),
+        number=args.windows,
+        cached=args.model is None,
+    )
+    told: dict[str, Any] = {
+        "run": trained.name,
+        "model": model.provenance,
+        "split": args.split,
+        "window_s": windows.window_s,
+        "trained_window_s": trained.config.data.segment_length,
+        "windows": len(windows),
+    }
+    if contexts_s or not args.attention:
+        told |= _by_context(trained, windows, contexts_s, told)
+    if args.attention:
+        told |= _attention(trained, windows)
+    if args.json is not None:
+        write_json(args.json, told)
+        print(f"written: {args.json}")
+    return 0
+
+
+def _by_context(
+    trained: "Run", windows: "RunWindows", contexts_s: Sequence[float], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Score, print, and where contexts were asked for write the files of it."""
+    from megxl.cli.evaluate_tables import print_scores
+    from megxl.training.evaluation import context_notes, context_rows, score_contexts, write_rows
+    from megxl.training.runs import write_json
+
+    with _progress("predicting") as advance:
+        scores = score_contexts(windows, contexts_s or None, advance)
+    guessers = trained.baselines() if facts["split"] == "validation" else None
+    rows, notes = context_rows(scores, guessers), context_notes(windows, scores)
+    if guessers is not None and (scores.left_out or facts["window_s"] != facts["trained_window_s"]):
+        notes.append(f"The guessers were scored at all hidden tokens of windows of {facts['trained_window_s']:g} s.")
+    print(f"{trained.name}: {len(windows)} windows of {windows.window_s:g} s, {facts['split']}")
+    print_scores(rows)
+    for note in notes:
+        print(f"note: {note}")
+    told = {"rows": rows, "left_out": scores.left_out, "notes": notes, "guessers": guessers}
+    if contexts_s:
+        from megxl.reporting.context_figures import plot_context
+
+        write_rows(trained.path / "context.csv", rows)
+        write_json(trained.path / "context.json", {**facts, **told})
+        _draw(trained, windows, "context.png", lambda line, warning: plot_context(rows, line, warning))
+        print(f"written: {trained.path}/context.csv, context.json, context.png")
+    return told
+
+
+def _attention(trained: "Run", windows: "RunWindows") -> dict[str, Any]:
+    """Measure, print means by layer, write the files of it."""
+    from megxl.cli.evaluate_tables import print_attention
+    from megxl.reporting.context_figures import plot_attention
+    from megxl.training.evaluation import attention_rows, write_rows
+
+    with _progress("attending") as advance:
+        rows = attention_rows(windows, advance)
+    write_rows(trained.path / "attention.csv", rows)
+    _draw(trained, windows, "attention.png", lambda line, warning: plot_attention(rows, line, warning))
+    for note in windows.notes:
+        print(f"note: {note}")
+    print(f"attention, mean over the heads of a layer, {len(windows)} windows of {windows.window_s:g} s")
+    print_attention(rows)
+    print(f"written: {trained.path}/attention.csv, attention.png")
+    return {"attention": rows}
+
+
+def _draw(trained: "Run", windows: "RunWindows", name: str, plot: Callable[[str, str | None], Any]) -> None:
+    from megxl.placing import placed
+    from megxl.reporting.training_tables import training_warning, weights_of
+
+    model = windows.model
+    line = f"{trained.name}: {weights_of(model)}, {len(windows)} windows of {windows.window_s:g} s"
+    figure = plot(line, training_warning(model))
+    with placed(trained.path / name, folder=False) as part:
+        figure.savefig(part, format="png", dpi=150)
+
+
+def _seconds(text: str | None) -> list[float]:
+    """Seconds of context out of 5,30,100."""
+    from megxl.errors import InputError
+
+    try:
+        return [] if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--context-s {text}: give seconds with commas between them, as in 5,30,100,150.") from error
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many windows are done: a bar on a terminal, at most one line in ten seconds elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    last = time.perf_counter()
+
+    def say(done: int, total: int) -> None:
+        nonlocal last
+        if time.perf_counter() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.perf_counter()
+            print(f"{what}: {done} of {total} windows", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield say
+        return
+    with Progress(console=Console(stderr=True)) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

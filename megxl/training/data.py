@@ -1,0 +1,236 @@
+"""The recordings of a run as batches: `PretrainData` prepares and encodes what is lacking, then reads it.
+
+Recordings of `data.data_root` that the store lacks are prepared into it, and codes that it lacks are written beside the
+recordings, by one process before the training; everything that could be refused then was refused before
+(`megxl.training.checks`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NoReturn
+
+import torch
+
+from megxl.data import preparing
+from megxl.data.batch import Batch, collate
+from megxl.data.cached_codes import encode, placed_codec
+from megxl.data.code_grid import WindowGrid
+from megxl.data.codes import write_codes
+from megxl.data.dataset import Item
+from megxl.data.modules import MultiCorpusDataModule
+from megxl.data.preparing import Request, prepare_corpus
+from megxl.data.preparing.summary import counted
+from megxl.data.recording_split import RecordingSplit
+from megxl.data.sampling import RecordingBatchSampler
+from megxl.data.sources import Part
+from megxl.data.windows import WindowSet
+from megxl.errors import InputError
+from megxl.store.entry import StoredRecording
+from megxl.store.store import Store
+from megxl.tokenizer.biocodec import BioCodec
+from megxl.training.config import PretrainConfig
+from megxl.training.recordings import Chosen, choose_all
+
+
+class Watcher(preparing.Watcher):
+    """Is told how the recordings of a run are prepared and encoded; shows nothing by itself."""
+
+    def prepares(self, corpus: str, count: int) -> None:
+        """Know that recordings of a corpus are prepared now; the methods of `preparing.Watcher` tell how it goes."""
+
+    def encodes(self, corpus: str, count: int) -> None:
+        """Know that the codes of so many recordings of a corpus are looked at, and written where they lack."""
+
+    def encoded(self, count: int) -> None:
+        """Know that so many more recordings have their codes."""
+
+
+class PretrainData(MultiCorpusDataModule):
+    """The recordings of a run as batches of codes, or of signals to be encoded on the device.
+
+    Parameters
+    ----------
+    config : PretrainConfig
+        Checked (`megxl.training.checks.check_before_work`).
+    tokenizer : BioCodec
+        Whose codes are cached.
+    watch : Watcher, optional
+        Is told how long work goes.
+    """
+
+    def __init__(self, config: PretrainConfig, tokenizer: BioCodec, *, watch: Watcher | None = None) -> None:
+        data, training, cached = config.data, config.training, config.data.codes == "cached"
+        super().__init__(
+            [block.source(config) for block in config.datasets_config],
+            window_s=data.segment_length,
+            batch_size=config.batch_size,
+            num_workers=training.num_workers,
+            persistent_workers=training.persistent_workers,
+            seed=config.seed,
+            order_seed=training.sampler_seed,
+            jitter=data.jitter,
+            bads=data.bads,
+            order="recording" if training.use_recording_sampler else "window",
+            codes=tokenizer if cached else None,
+            signal=not cached,
+            normalize=not cached,
+            pin_memory=training.pin_memory and torch.cuda.is_available(),
+        )
+        # one process of all machines does it: the store is on a disk that they share
+        self.prepare_data_per_node = False
+        self.config = config
+        self._tokenizer = tokenizer
+        self._watch = watch or Watcher()
+        self._whole: dict[Part, WindowSet] = {}
+
+    def prepare_data(self) -> None:
+        """Prepare the recordings that the store lacks, and write the codes that it lacks.
+
+        Raises
+        ------
+        InputError
+            A recording that cannot be prepared or encoded: a training never becomes smaller in silence.
+        """
+        for chosen in choose_all(self.config):
+            if chosen.request is not None and chosen.lacking:
+                self._prepare(chosen.source.name, chosen.request)
+            if self.codes is not None:
+                self._encode(chosen)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read which recordings there are and cut their windows, once.
+
+        Raises
+        ------
+        InputError
+            Recordings that are not in the store, or that are the same under two names in two parts; no window.
+        """
+        if self._datasets:
+            super().setup(stage)
+            return
+        self.sources = tuple(chosen.source for chosen in choose_all(self.config))
+        super().setup(stage)
+        _refuse_same_signals(self.windows)
+        self.notes += self._on_windows()
+
+    def split(self) -> dict[str, RecordingSplit]:
+        """Keys of the recordings that train and validate, by corpus; those too short for a window are among them."""
+        self.setup()
+        return self.splits
+
+    def guesser_batches(self, part: Part, limit: int | None = None) -> Iterator[Batch]:
+        """Batches of a part on the CPU with their codes, in file order, as epoch 0 has them.
+
+        On several devices too these are all of the part, each window once.
+
+        Parameters
+        ----------
+        part : "train" or "validation"
+        limit : int, optional
+            At most so many batches, spread evenly over the part.
+        """
+        dataset = self._dataset(part)
+        sampler = RecordingBatchSampler(
+            dataset.layout, batch_size=self.batch_size, seed=self.order_seed, order="file", remainder="keep"
+        )
+        batches, codec = list(sampler), placed_codec(self._tokenizer, self._gpu())
+        for place in _spread(len(batches), limit):
+            yield collate([self._with_codes(dataset[draw], codec) for draw in batches[place]], self.corpus_ids)
+
+    def _with_codes(self, item: Item, codec: BioCodec) -> Item:
+        if item.signal_CT is None:
+            return item
+        codes_CTQ = encode(item.signal_CT.numpy(), round(self.block_s * item.sfreq_hz), codec)
+        return replace(item, codes_CTQ=torch.from_numpy(codes_CTQ))
+
+    def _prepare(self, corpus: str, request: Request) -> None:
+        self._watch.prepares(corpus, len(request.keys or ()))
+        result = prepare_corpus(request, self._watch)
+        told = {outcome.key: outcome.reason for outcome in result.failed} | result.damaged
+        if told:
+            _refuse_failed(corpus, told, "prepared")
+
+    def _encode(self, chosen: Chosen) -> None:
+        parts = chosen.source.parts(self.window_s)
+        recordings = [*parts["train"], *parts["validation"]]
+        self._watch.encodes(chosen.source.name, len(recordings))
+        report = write_codes(
+            Store(self.config.data.cache_dir),
+            recordings,
+            self._tokenizer,
+            WindowGrid(window_s=self.window_s, block_s=self.block_s),
+            device=self._gpu(),
+            advance=self._watch.encoded,
+        )
+        if report.failed:
+            _refuse_failed(chosen.source.name, report.failed, "encoded")
+
+    def _gpu(self) -> torch.device | None:
+        """GPU of this process, if it trains on one."""
+        device = None if self.trainer is None else self.trainer.strategy.root_device
+        return device if device is not None and device.type == "cuda" else None
+
+    def _cut(self, part: Part, recordings: list[StoredRecording]) -> WindowSet:
+        """Cut windows; of those that validate take as many as were asked for, from all over the recordings."""
+        self._whole[part] = windows = super()._cut(part, recordings)
+        limit = self.config.trainer.limit_val_batches
+        if part != "validation" or limit is None:
+            return windows
+        # the first ones would all be of one corpus
+        most = limit * self.batch_size * (1 if self.trainer is None else self.trainer.world_size)
+        return replace(windows, windows=[windows.windows[place] for place in _spread(len(windows), most)])
+
+    def _on_windows(self) -> Iterator[str]:
+        """Say how many windows each corpus gives to each part and what is left out, and what an epoch holds."""
+        for part, windows in self._whole.items():
+            for corpus in self.corpus_ids:
+                some = _of_corpus(windows, corpus)
+                if some.recordings:
+                    yield f"{corpus}, {part}: {some.summary}"
+            if (kept := len(self.windows[part])) < len(windows):
+                limit = self.config.trainer.limit_val_batches
+                yield (
+                    f"{kept} of {len(windows)} windows validate, spread evenly over the recordings "
+                    f"(trainer.limit_val_batches = {limit})."
+                )
+        counts = self._make_sampler(self._dataset("train"), self.order, self.remainder).count
+        yield f"An epoch of training: {counts.summary}"
+
+
+def _of_corpus(windows: WindowSet, corpus: str) -> WindowSet:
+    """Take the windows of one corpus's recordings; they keep the numbers of their recordings."""
+    recordings = tuple(recording for recording in windows.recordings if recording.corpus == corpus)
+    return replace(
+        windows,
+        recordings=recordings,
+        windows=[window for window in windows.windows if windows.recordings[window.recording].corpus == corpus],
+        left_out_s={recording.key: windows.left_out_s[recording.key] for recording in recordings},
+    )
+
+
+def _spread(count: int, limit: int | None) -> list[int]:
+    """Places of at most `limit` of `count` things, spread evenly."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [place * count // limit for place in range(limit)]
+
+
+def _refuse_same_signals(windows: Mapping[Part, WindowSet]) -> None:
+    """Refuse recordings of two parts that are equal in every sample, whatever their names."""
+    first: dict[str, tuple[Part, str]] = {}
+    for part, some in windows.items():
+        for recording in some.recordings:
+            other_part, other = first.setdefault(recording.signal_sha256, (part, recording.key))
+            if other_part != part:
+                raise InputError(
+                    f"{other} ({other_part}) and {recording.key} ({part}) hold the same signal under two names; take "
+                    "one of them out of datasets_config, or both into one part."
+                )
+
+
+def _refuse_failed(corpus: str, told: Mapping[str, str], done: str) -> NoReturn:
+    key, why = next(iter(told.items()))
+    raise InputError(
+        f"{counted(len(told), 'recording')} of {corpus} could not be {done} (first: {key}: {why}). The others are in "
+        "the store: mend these and run the same again, or name the recordings to use by subjects, runs or a split file."
+    )

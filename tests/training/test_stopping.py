@@ -1,0 +1,114 @@
+"""Signals: the first is remembered, a second ends at once, workers are deaf, and all are given back."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+pytest.importorskip("lightning.pytorch")
+
+from megxl.training.stopping import SIGNALS, Stopped, StopRequest, ignore_signals
+
+
+def alone(world_size: int = 1, others: bool = False) -> Any:
+    """Trainer as `agreed` sees it: other ranks got a signal or not."""
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda mine, all: mine or others)
+    return SimpleNamespace(world_size=world_size, strategy=strategy)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_remembered_and_the_second_ends_at_once(number):
+    stop = StopRequest()
+    with stop.listening():
+        assert stop.agreed(alone()) == 0
+        os.kill(os.getpid(), number)
+        assert stop.agreed(alone()) == number
+        with pytest.raises(Stopped) as stopped:
+            os.kill(os.getpid(), number)
+        assert stopped.value.code == 128 + number and "resume" in stopped.value.sentence
+        os.kill(os.getpid(), number)  # a third one disturbs nobody
+
+
+def test_signals_are_given_back():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with StopRequest().listening():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_signal_to_one_rank_stops_all():
+    stop = StopRequest()
+    assert stop.agreed(alone(2, others=True)) == signal.SIGTERM
+    assert stop.agreed(alone(2, others=False)) == 0
+    stop.number = signal.SIGUSR1
+    assert stop.agreed(alone(2, others=False)) == signal.SIGUSR1
+
+
+class Killing(Dataset):
+    """Its items signal the process that makes them."""
+
+    def __len__(self) -> int:
+        return len(SIGNALS)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        os.kill(os.getpid(), SIGNALS[index])
+        return torch.tensor(index)
+
+
+def test_workers_are_deaf():
+    loader = DataLoader(Killing(), num_workers=1, batch_size=None, worker_init_fn=ignore_signals)
+    assert [int(item) for item in loader] == list(range(len(SIGNALS)))
+
+
+class Waiting(Dataset):
+    """Its items never come."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        time.sleep(600)
+        return torch.tensor(index)
+
+
+def test_workers_end_when_the_training_ends_them():
+    loader = DataLoader(Waiting(), num_workers=1, batch_size=None, worker_init_fn=ignore_signals)
+    iterator: Any = iter(loader)
+    (worker,) = iterator._workers
+    deadline = time.monotonic() + 10
+    while signal.SIGTERM not in blocked(worker.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    subprocess.run(["kill", str(worker.pid)], check=True)  # by another process, as of a batch system
+    worker.join(0.3)
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def blocked(process: int) -> set[int]:
+    """Signals that a process does not take."""
+    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("SigBlk")]
+    bits = int(line.split()[1], 16)
+    return {number for number in range(1, 65) if bits >> (number - 1) & 1}
+
+
+def test_the_loaders_of_a_training_get_deaf_workers():
+    stop = StopRequest()
+    train, validation = (DataLoader(cast(Dataset, [1, 2])) for _ in range(2))
+    with stop.listening():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as the Trainer claims it
+        stop.on_train_start(
+            cast(Any, SimpleNamespace(train_dataloader=train, val_dataloaders=[validation])), cast(Any, None)
+        )
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert train.worker_init_fn is ignore_signals and validation.worker_init_fn is ignore_signals
+    assert stop.number == signal.SIGTERM
