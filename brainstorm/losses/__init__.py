@@ -1,0 +1,1 @@
+"""Published place of the losses (alias)."""
