@@ -35,5 +35,5 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e '.[corpora,cluster,fetch,train,dev]'
+	$(PIP) -e '.[corpora,cluster,fetch,train,decode,dev]'
 	touch $@ $(VENV)/.core

@@ -29,6 +29,8 @@ _OURS = {
     "data/smn4lang_dataset.py",
     "data/subsampled_dataset.py",
     "data/utils.py",
+    "losses/__init__.py",
+    "losses/contrastive.py",
     "models/__init__.py",
     "models/criss_cross_transformer.py",
     "neuro_tokenizers/__init__.py",

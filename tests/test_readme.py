@@ -16,6 +16,7 @@ from tests.small import small_model
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
+SHORTER = {"--subjects 4 --minutes 10": "--subjects 2 --minutes 0.6", "training.max_steps=500": "training.max_steps=4"}
 
 
 def blocks(language: str) -> list[str]:
@@ -40,9 +41,13 @@ def test_every_megxl_command_runs(folder, monkeypatch):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("megxl ")]
     assert len(commands) >= 7
     for command in commands:
+        for long, short in SHORTER.items():
+            command = command.replace(long, short)
         assert main(shlex.split(command)[1:]) == 0, command
     made = {"features.npz", "features.html", "features", "early.npz", "meg-xl-med", "again.ckpt"}
     assert made <= {path.name for path in folder.iterdir()}
+    assert {"report.html", "context.csv", "model"} <= {path.name for path in (folder / "runs/first").iterdir()}
+    assert all(sum(long in command for command in commands) == 1 for long in SHORTER)
 
 
 @pytest.mark.slow

@@ -117,9 +117,10 @@ def _say_result(trained: "Run") -> None:
         # the training is done and stays so
         page = f"none: {error}"
     last = (trained.validation() or [{}])[-1]
-    guessed = (trained.baselines() or {}).get("last_token", {}).get("loss")
+    known = trained.baselines() or {}
+    guessed = [known[name]["loss"] for name in ("unigram", "last_token") if name in known]
     loss = f"{last['loss']:.4f}" if "loss" in last else None
-    beside = f" (guessing by the last token: {guessed:.4f})" if loss and guessed is not None else ""
+    beside = f" (the better guesser: {min(guessed):.4f})" if loss and guessed else ""
     rows = [
         ("steps", trained.status["step"]),
         ("validation loss", loss and f"{loss}{beside}"),

@@ -58,7 +58,7 @@ def apply_selections(
             continue
         absent = [f"{name}: the split names {what}" for what in _absent(selection, recordings)]
         if absent and not partial:
-            raise InputError(f"{absent[0]} Prepare them, or use what is there with partial=True.")
+            raise InputError(f"{absent[0]} Prepare them, or name only what is there (in Python: partial=True).")
         notes += absent
         chosen[name] = [recording for recording in recordings if selection.matches(recording)]
     if split.leak is None:

@@ -137,7 +137,7 @@ class MEGXL(nn.Module, Pretrained):
         counts = mask_BCT.flatten(1).sum(1).tolist()
         if sum(counts) == 0:
             raise InputError("The mask hides no token; masked prediction needs at least one.")
-        rows_R = mask_BCT.reshape(-1).nonzero().squeeze(-1).to(features_BCTD.device, non_blocking=True)
+        rows_R = _sent(mask_BCT.reshape(-1).nonzero().squeeze(-1), features_BCTD.device)
         logits_RQV = self.head(features_BCTD.flatten(0, 2)[rows_R]).unflatten(-1, (self.config.levels, -1))
         targets_RQ = codes_BCTQ.flatten(0, 2)[rows_R].long()
         losses_RQ = F.cross_entropy(logits_RQV.flatten(0, 1).float(), targets_RQ.flatten(), reduction="none")
@@ -179,7 +179,7 @@ class MEGXL(nn.Module, Pretrained):
         tensors, real_BC = prepare_sensors(sensors, sensor_mask_BC, codes_BCTQ.shape, codes_BCTQ.device)
         mask_BCT = None
         if mask is not None:
-            mask_BCT = prepare_mask(mask, codes_BCTQ.shape).to(codes_BCTQ.device, non_blocking=True)
+            mask_BCT = prepare_mask(_sent(mask, codes_BCTQ.device), codes_BCTQ.shape)
             if real_BC is not None:
                 # as published: padding is never hidden, which matters where it attends
                 mask_BCT = mask_BCT & real_BC[..., None]
@@ -278,6 +278,12 @@ class MEGXL(nn.Module, Pretrained):
         return Checkpoint(
             kind="megxl", config=config, tensors=self.state_dict(), training=self.recipe, provenance=self.provenance
         )
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move a tensor; to a GPU without waiting, for which it has to lie in page-locked memory."""
+    there = device.type == "cuda" and tensor.device.type == "cpu"
+    return tensor.pin_memory().to(device, non_blocking=True) if there else tensor.to(device)
 
 
 def _fitting(tokenizer: BioCodec, config: MEGXLConfig) -> BioCodec:

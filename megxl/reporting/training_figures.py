@@ -83,7 +83,8 @@ def plot_parts(validation: Rows, baselines: Mapping[str, Any] | None, parts: Map
     for number, column in enumerate(parts):
         draw_curve(left, validation, column, color=PALETTE[number % len(PALETTE)], label=parts[column], marked=True)
     _finish(left, "loss")
-    left.legend(fontsize=8, frameon=False, ncols=1 + len(parts) // 5)
+    # below, where no curve runs through it
+    figure.legend(*left.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=6, loc="outside lower left")
     left.set_title("Validation loss while training", loc="left", fontsize=10)
     heights = -np.arange(len(parts), dtype=float)
     for guesser, marker in zip(GUESSERS, ("|", "d"), strict=True):

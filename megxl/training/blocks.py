@@ -46,7 +46,10 @@ class CorpusBlock:
         given = [key for key in _VALIDATION if getattr(self, key, None)]
         if len(given) > 1 or (given and self.split is not None):
             both = " and ".join([*given, *(["split"] if self.split is not None else [])])
-            raise InputError(f"{both} are both given; allowed: one of them, which says who validates.")
+            raise InputError(
+                f"{both} are both given; allowed: one of them, which says who validates. Set the others to null, as in "
+                f"datasets_config.{self.type}.split=null."
+            )
 
     def corpus(self) -> "Corpus":
         """Make the corpus with its options."""

@@ -16,6 +16,7 @@ from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.tokenizer.fingerprint import codec_fingerprint
 from megxl.training.config import PretrainConfig, refuse_placeholders
+from megxl.training.devices import refuse_missing_devices
 from megxl.training.recordings import Chosen, choose_all, writable
 
 MOST_CODES = 256
@@ -42,10 +43,12 @@ def check_before_work(config: PretrainConfig) -> Checked:
     Raises
     ------
     InputError
-        Settings that contradict each other; a tokenizer that is not there, or does not fit the model or the codes in
-        the store; windows too short for their masks; what `megxl.training.recordings.choose_all` refuses.
+        Devices that are not there; settings that contradict each other; a tokenizer that is not there, or does not fit
+        the model or the codes in the store; windows too short for their masks; what
+        `megxl.training.recordings.choose_all` refuses.
     """
     refuse_placeholders(config)
+    refuse_missing_devices(config.trainer)
     _refuse_contradictions(config)
     with _at(f"model.tokenizer_ckpt = {config.model.tokenizer_ckpt}"):
         tokenizer = BioCodec.from_pretrained(config.model.tokenizer_ckpt)

@@ -5,7 +5,7 @@ recordings, by one process before the training; everything that could be refused
 (`megxl.training.checks`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -21,7 +21,7 @@ from megxl.data.modules import MultiCorpusDataModule
 from megxl.data.preparing import Request, prepare_corpus
 from megxl.data.preparing.summary import counted
 from megxl.data.recording_split import RecordingSplit
-from megxl.data.sampling import RecordingBatchSampler
+from megxl.data.sampling import EpochCount, RecordingBatchSampler
 from megxl.data.sources import Part
 from megxl.data.windows import WindowSet
 from megxl.errors import InputError
@@ -29,7 +29,7 @@ from megxl.store.entry import StoredRecording
 from megxl.store.store import Store
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.config import PretrainConfig
-from megxl.training.recordings import Chosen, choose_all
+from megxl.training.recordings import choose_all
 
 
 class Watcher(preparing.Watcher):
@@ -91,11 +91,16 @@ class PretrainData(MultiCorpusDataModule):
         InputError
             A recording that cannot be prepared or encoded: a training never becomes smaller in silence.
         """
-        for chosen in choose_all(self.config):
+        everything = choose_all(self.config)
+        for chosen in everything:
             if chosen.request is not None and chosen.lacking:
                 self._prepare(chosen.source.name, chosen.request)
+        parts = [chosen.source.parts(self.window_s) for chosen in everything]
+        # known only now, and before the long work
+        _refuse_same_signals({part: [one for some in parts for one in some[part]] for part in ("train", "validation")})
+        for chosen, recordings in zip(everything, parts, strict=True):
             if self.codes is not None:
-                self._encode(chosen)
+                self._encode(chosen.source.name, [*recordings["train"], *recordings["validation"]])
 
     def setup(self, stage: str | None = None) -> None:
         """Read which recordings there are and cut their windows, once.
@@ -110,7 +115,7 @@ class PretrainData(MultiCorpusDataModule):
             return
         self.sources = tuple(chosen.source for chosen in choose_all(self.config))
         super().setup(stage)
-        _refuse_same_signals(self.windows)
+        _refuse_same_signals({part: windows.recordings for part, windows in self.windows.items()})
         self.notes += self._on_windows()
 
     def split(self) -> dict[str, RecordingSplit]:
@@ -150,10 +155,8 @@ class PretrainData(MultiCorpusDataModule):
         if told:
             _refuse_failed(corpus, told, "prepared")
 
-    def _encode(self, chosen: Chosen) -> None:
-        parts = chosen.source.parts(self.window_s)
-        recordings = [*parts["train"], *parts["validation"]]
-        self._watch.encodes(chosen.source.name, len(recordings))
+    def _encode(self, corpus: str, recordings: Sequence[StoredRecording]) -> None:
+        self._watch.encodes(corpus, len(recordings))
         report = write_codes(
             Store(self.config.data.cache_dir),
             recordings,
@@ -163,7 +166,7 @@ class PretrainData(MultiCorpusDataModule):
             advance=self._watch.encoded,
         )
         if report.failed:
-            _refuse_failed(chosen.source.name, report.failed, "encoded")
+            _refuse_failed(corpus, report.failed, "encoded")
 
     def _gpu(self) -> torch.device | None:
         """GPU of this process, if it trains on one."""
@@ -193,8 +196,17 @@ class PretrainData(MultiCorpusDataModule):
                     f"{kept} of {len(windows)} windows validate, spread evenly over the recordings "
                     f"(trainer.limit_val_batches = {limit})."
                 )
-        counts = self._make_sampler(self._dataset("train"), self.order, self.remainder).count
-        yield f"An epoch of training: {counts.summary}"
+        yield _told_epoch(self._make_sampler(self._dataset("train"), self.order, self.remainder).count)
+
+
+def _told_epoch(count: EpochCount) -> str:
+    """Say what an epoch holds; what is left out or comes twice only where there is any."""
+    odd = [f"{number} {what}" for number, what in ((count.dropped, "left out"), (count.repeated, "repeated")) if number]
+    batches = f"{count.batches} {'batch' if count.batches == 1 else 'batches'}"
+    return (
+        f"An epoch of training: {counted(count.items, 'window')}, {batches} on each device"
+        f"{''.join(f', {one}' for one in odd)}."
+    )
 
 
 def _of_corpus(windows: WindowSet, corpus: str) -> WindowSet:
@@ -215,11 +227,11 @@ def _spread(count: int, limit: int | None) -> list[int]:
     return [place * count // limit for place in range(limit)]
 
 
-def _refuse_same_signals(windows: Mapping[Part, WindowSet]) -> None:
+def _refuse_same_signals(parts: Mapping[Part, Sequence[StoredRecording]]) -> None:
     """Refuse recordings of two parts that are equal in every sample, whatever their names."""
     first: dict[str, tuple[Part, str]] = {}
-    for part, some in windows.items():
-        for recording in some.recordings:
+    for part, recordings in parts.items():
+        for recording in recordings:
             other_part, other = first.setdefault(recording.signal_sha256, (part, recording.key))
             if other_part != part:
                 raise InputError(

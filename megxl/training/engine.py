@@ -188,6 +188,7 @@ def _callbacks(run: Run, checked: Checked, stop: StopRequest, tell: Callable[[st
         last=config.checkpoint.save_last,
         stop=stop,
         saved=lambda step, epoch: run.set_status("running", step=step, epoch=epoch),
+        tell=tell,
     )
     return [*averaging, Start(run, tell), throughput, insight, Progress(insight), stop, saver]
 

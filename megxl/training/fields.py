@@ -107,7 +107,7 @@ def _first_that_fits(value: Any, hints: tuple[Any, ...]) -> Any:
     for hint in hints:
         # first the type that it has: the number 1 is no text where both are allowed
         if type(value) is hint:
-            return value
+            return _fitted(value, hint)
     for hint in hints:
         try:
             return _fitted(value, hint)

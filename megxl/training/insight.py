@@ -4,6 +4,7 @@ Letters: R ranks, K corpora, S sums of a tally.
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from megxl.training.masks import MaskedBatch, hide
 from megxl.training.metrics import Tally
 from megxl.training.module import PretrainModule
 from megxl.training.progress import Row
-from megxl.training.runs import write_json
+from megxl.training.runs import CHECKPOINTS, write_json
+from megxl.training.saving import LAST, PATTERN
 from megxl.training.tables import PREFIX, TableLogger
 from megxl.training.throughput import Throughput
 from megxl.training.usage import CodeUsage
@@ -36,7 +38,8 @@ class Insight(Callback):
     """Writes a row to all loggers every few steps and after each validation, and baselines.json before the first step.
 
     Rows lie at the multiples of `every` and at the last step of a training, wherever it was stopped and resumed; what
-    was tallied since the last row is kept in the checkpoint. Has to come before the callback that saves.
+    was tallied since the last row is kept in the checkpoint. Has to come before the callback that saves. A training
+    whose numbers are no longer finite ends at the next row, validation or checkpoint, which is not written.
 
     Parameters
     ----------
@@ -86,11 +89,13 @@ class Insight(Callback):
         self._step = step
         if step == before or (step % self._every and step != self._last):
             return
+        means, norm = _taken(pl_module.train_tally, pl_module), _norm(pl_module)
+        self._refuse_divergence(trainer, means["loss"], norm)
         self.row = {
             "epoch": trainer.current_epoch,
-            **_taken(pl_module.train_tally, pl_module),
+            **means,
             "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
-            "gradient_norm": None if pl_module.gradient_norm is None else float(pl_module.gradient_norm),
+            "gradient_norm": norm,
             **self._throughput.read(),
         }
         _log(trainer.loggers, self.row, step)
@@ -101,16 +106,24 @@ class Insight(Callback):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         row = {"epoch": trainer.current_epoch, **_taken(pl_module.validation_tally, pl_module)}
+        self._refuse_divergence(trainer, row["loss"])
         self.validation_row = {f"{PREFIX}{name}": value for name, value in row.items()}
         _log(trainer.loggers, self.validation_row, trainer.global_step)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep each rank's sums since the last row: their sum over ranks would be another one in its last digits."""
+        """Keep each rank's sums since the last row: their sum over ranks would be another one in its last digits.
+
+        Raises
+        ------
+        InputError
+            Weights that are no longer finite: a good checkpoint must not give way to theirs.
+        """
         assert isinstance(pl_module, PretrainModule)
         sums_KS = pl_module.train_tally.sums_KS
         if trainer.world_size > 1:
             sums_KS = sums_KS.to(pl_module.device)  # before the first batch they are on the CPU
         sums_RKS = trainer.strategy.all_gather(sums_KS).reshape(trainer.world_size, *sums_KS.shape)
+        self._refuse_divergence(trainer, float(sums_RKS.sum()), _norm(pl_module))
         checkpoint["callbacks"][self.state_key] = {"sums_RKS": sums_RKS.cpu()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -119,6 +132,25 @@ class Insight(Callback):
         state = checkpoint["callbacks"].get(self.state_key)
         if state is not None:
             pl_module.train_tally.sums_KS = state["sums_RKS"][trainer.global_rank].clone()
+
+    def _refuse_divergence(self, trainer: Trainer, total: float | None, norm: float | None = None) -> None:
+        """End a training whose loss is no longer finite, or whose gradient is not and was put into the weights."""
+        # a scaler of float16 leaves out a step whose gradient is not finite
+        weighed = [total] if trainer.precision == "16-mixed" else [total, norm]
+        if all(value is None or math.isfinite(value) for value in weighed):
+            return
+        folder = self._file.with_name(CHECKPOINTS)
+        kept = [*sorted(folder.glob(PATTERN), reverse=True), *folder.glob(LAST)]
+        start = (
+            f"No newer checkpoint than {kept[0].name} was written, and resume=true would go the same way: begin a new "
+            f"run with model.init_from={kept[0]} and"
+            if kept
+            else "No checkpoint was written: begin anew (overwrite=true) with"
+        )
+        raise InputError(
+            f"The training diverged: its loss or gradient is not finite at step {trainer.global_step}. {start} a lower "
+            "training.learning_rate, a longer training.warmup_steps, or trainer.precision=32-true."
+        )
 
 
 def measure_baselines(data: PretrainData, config: MEGXLConfig) -> dict[str, Any]:
@@ -163,6 +195,11 @@ def _taken(tally: Tally, module: PretrainModule) -> dict[str, float | None]:
     names = [f"{what}_level_{level}" for what in ("loss", "accuracy") for level in range(1, tally.levels + 1)]
     names += [f"{corpus}_{what}" for corpus in tally.corpora for what in ("loss", "accuracy")]
     return {name: told.get(name) for name in ("loss", "accuracy", *names)}
+
+
+def _norm(module: PretrainModule) -> float | None:
+    """Norm of the latest gradient, which the device is waited for."""
+    return None if module.gradient_norm is None else float(module.gradient_norm)
 
 
 def _log(loggers: Iterable[Logger], row: Row, step: int) -> None:

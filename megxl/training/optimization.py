@@ -64,5 +64,5 @@ def fitting_warmup(warmup: int, total: int) -> tuple[int, str | None]:
     clamped = max(1, math.floor(_CLAMPED_SHARE * total))
     return clamped, (
         f"training.warmup_steps = {warmup}, but this training has only {total} optimizer steps: "
-        f"the learning rate rises over the first {clamped} instead."
+        f"the learning rate rises over the first {clamped} {'step' if clamped == 1 else 'steps'} instead."
     )

@@ -108,7 +108,7 @@ def _choose(config: PretrainConfig, block: CorpusBlock, place: str) -> Chosen:
             if request is None
             else cast(Sequence[StoredRecording], list(map(_Unread.of, jobs.values())))
         )
-        split = replace(source, subsample=None).resolve(found)
+        split = _resolved(source, found, place)
         if not (split.train or source.validation_only):
             raise InputError(f"its split leaves nobody to train on ({split.source or 'its own'}); choose other names.")
         notes = [*split.notes, *_on_parts(split), *_on_subjects(split, found)]
@@ -123,6 +123,29 @@ def _choose(config: PretrainConfig, block: CorpusBlock, place: str) -> Chosen:
         stored=tuple(stored),
         notes=tuple(f"{source.name}: {note}" for note in notes),
     )
+
+
+def _resolved(source: CorpusSource, found: Sequence[StoredRecording], place: str) -> RecordingSplit:
+    """Split recordings; where only listeners stand in the way, say how recordings of one listener can do both."""
+    rule = source.split
+    listed = isinstance(rule, Mapping) and any(isinstance(keys, list | tuple) for keys in rule.values())
+    if listed:
+        # lists of keys have no place for it; it has become `source.disjoint`
+        rule = {part: keys for part, keys in cast(Mapping, rule).items() if part != "by"}
+    whole = replace(source, subsample=None, split=rule)
+    try:
+        return whole.resolve(found)
+    except InputError as error:
+        if source.disjoint == "recording" or not isinstance(rule, Mapping):
+            raise
+        by_recording = replace(whole, split=rule if listed else {**rule, "by": "recording"}, disjoint="recording")
+        try:
+            by_recording.resolve(found)
+        except InputError:
+            raise error from None
+        raise InputError(
+            f"{error} Or give {place}.split.by=recording: who trains then validates too, in other recordings."
+        ) from None
 
 
 def _request(config: PretrainConfig, block: CorpusBlock, place: str) -> Request:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,7 @@ class Run:
         }
         write_json(self.path / STATUS, said | ({"message": message} if message else {}))
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Be the one process that trains in this run.
 
         Raises
@@ -144,18 +143,13 @@ class Run:
         InputError
             Another one does.
         """
-        with _locked(self.path):
-            yield
+        return _locked(self.path)
 
     def checkpoint_to_resume(self) -> Path | None:
         """Newest checkpoint, if there is one; half-written ones never have the name of a checkpoint."""
-        found = sorted(self.checkpoints.glob("step-*.ckpt"))
-        last = self.checkpoints / LAST
-        if last.is_file():
-            # the link is made after the file: at a power cut between the two the numbered file is the newer one
-            newest = found[-1] if found else last
-            return newest if newest.stat().st_mtime_ns >= last.stat().st_mtime_ns else last
-        return found[-1] if found else None
+        found = [*sorted(self.checkpoints.glob("step-*.ckpt"))[-1:], *self.checkpoints.glob(LAST)]
+        # the link is made after the file: at a power cut between the two the numbered file is the newer one
+        return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
     def newest_model(self) -> Path:
         """Weights to look at: those of the finished run, or of its newest checkpoint.

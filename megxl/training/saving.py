@@ -79,6 +79,8 @@ class Saver(Checkpoint):
         Asked after every step.
     saved : callable, optional
         Called on the first rank with step and epoch after each save.
+    tell : callable, optional
+        Is told on the first rank, for a person, which files are removed because they are made again.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Saver(Checkpoint):
         last: bool = True,
         stop: StopRequest,
         saved: Callable[[int, int], None] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.folder = folder
         self.every = every
@@ -97,14 +100,17 @@ class Saver(Checkpoint):
         self.last = last
         self.stop = stop
         self.saved = saved
+        self.tell = tell
         self._step = 0
         self._due = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count from the step at which the training begins or goes on."""
         self._step = trainer.global_step
-        if trainer.is_global_zero:
-            forget_after(self.folder, self._step)
+        gone = forget_after(self.folder, self._step) if trainer.is_global_zero else []
+        if gone and self.tell is not None:
+            are = "is removed: it is" if len(gone) == 1 else "are removed: they are"
+            self.tell(f"{', '.join(gone)} {are} trained again after step {self._step}.")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -135,15 +141,20 @@ class Saver(Checkpoint):
             self._save(trainer)
         self._due = False
         if signal:
-            raise Stopped(signal, f"Stopped after step {self._step}; {LAST} holds it, resume=true goes on from there.")
+            name = LAST if self._names_last else numbered(self._step)
+            raise Stopped(signal, f"Stopped after step {self._step}; {name} holds it, resume=true goes on from there.")
+
+    @property
+    def _names_last(self) -> bool:
+        return self.last or self.keep == 0  # one file there must be
 
     def _save(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             logger.save()  # rows of this step are on the disk before the checkpoint that follows them
-        path = self.folder / f"step-{self._step:08d}.ckpt"
+        path = self.folder / numbered(self._step)
         trainer.save_checkpoint(path)
         if trainer.is_global_zero:
-            if self.last or self.keep == 0:
+            if self._names_last:
                 name_last(path)
             prune(self.folder, self.keep)
             if self.saved is not None:
@@ -196,16 +207,19 @@ def name_last(path: Path) -> None:
 
 def prune(folder: Path, keep: int) -> None:
     """Delete numbered checkpoints but for the newest `keep` (-1: none is deleted)."""
-    numbered = sorted(folder.glob(PATTERN))
-    for path in numbered[: max(len(numbered) - keep, 0)] if keep >= 0 else ():
-        path.unlink(missing_ok=True)
+    if keep >= 0:
+        for path in sorted(folder.glob(PATTERN), reverse=True)[keep:]:
+            path.unlink()
 
 
-def forget_after(folder: Path, step: int) -> None:
-    """Delete numbered checkpoints of later steps than the one from which a training goes on: they are made again."""
-    for path in folder.glob(PATTERN):
-        if step_of(path) > step:
-            path.unlink(missing_ok=True)
+def forget_after(folder: Path, step: int) -> list[str]:
+    """Delete numbered checkpoints of later steps than the one from which a training goes on; returns their names."""
+    later = [path for path in sorted(folder.glob(PATTERN)) if path.name > numbered(step)]
+    # another name of one of them would lead back to it if the training were killed before its next checkpoint
+    later += [last for last in folder.glob(LAST) if any(last.samefile(path) for path in later)]
+    for path in later:
+        path.unlink()
+    return [path.name for path in later]
 
 
 def step_in(path: Path) -> int:
@@ -219,9 +233,9 @@ def step_in(path: Path) -> int:
     return int(_read(path, mmap=True)["global_step"])
 
 
-def step_of(path: Path) -> int:
-    """Optimiser steps in the name of a numbered checkpoint."""
-    return int(path.stem.removeprefix("step-"))
+def numbered(step: int) -> str:
+    """Name of the checkpoint of a step; names sort as steps do."""
+    return f"step-{step:08d}.ckpt"
 
 
 def sync_folder(folder: Path) -> None:

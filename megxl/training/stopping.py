@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from megxl.errors import InputError
 
 try:
@@ -51,6 +53,7 @@ class StopRequest(Callback):
     def __init__(self) -> None:
         self.number = 0
         """Of the signal; 0: none came."""
+        self._between_hosts: Any = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -70,13 +73,17 @@ class StopRequest(Callback):
         """Number of a signal that came to any rank; 0: none. All ranks ask after the same step."""
         if trainer.world_size == 1:
             return self.number
-        came = trainer.strategy.reduce_boolean_decision(bool(self.number), all=False)
-        return (self.number or signal.SIGTERM) if came else 0
+        number = torch.tensor(self.number)
+        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX, self._between_hosts)
+        return int(number)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over from the Trainer, which would stop between accumulated batches and save nothing."""
         if threading.current_thread() is threading.main_thread():
             self._claim()
+        if trainer.world_size > 1:
+            # the question goes from processor to processor: no step waits for a GPU
+            self._between_hosts = torch.distributed.new_group(backend="gloo")
         for loader in _loaders(trainer.train_dataloader) + _loaders(trainer.val_dataloaders):
             loader.worker_init_fn = ignore_signals
 

@@ -91,7 +91,8 @@ def test_a_training_leaves_a_run_and_says_where_it_is(folder):
     run = Run.open(folder / "run")
     assert run.status["state"] == "finished" and run.status["step"] == 3
     assert "steps            3" in done.stdout and str(folder / "run" / "report.html") in done.stdout
-    assert f"{run.validation()[-1]['loss']:.4f} (guessing by the last token:" in done.stdout
+    guessed = min((run.baselines() or {})[name]["loss"] for name in ("unigram", "last_token"))
+    assert f"{run.validation()[-1]['loss']:.4f} (the better guesser: {guessed:.4f})" in done.stdout
     assert (folder / "run" / "report.html").is_file() and (folder / "run" / "model").is_dir()
     again = pretrain_command(folder, "training.max_steps=3")
     assert again.returncode == 2 and "exists already" in again.stderr

@@ -78,6 +78,7 @@ def test_one_name_is_a_list_of_it_and_numbers_are_names():
     assert block_of({"type": "gwilliams", "tasks": [0, 1], "val_subjects": "sub-03"}) == block_of(
         {"type": "gwilliams", "tasks": ["0", "1"], "val_subjects": ["sub-03"]}
     )
+    assert block_of({"type": "gwilliams", "tasks": 0}) == block_of({"type": "gwilliams", "tasks": ["0"]})
 
 
 def test_validation_runs_never_train_though_runs_is_null(tmp_path):
@@ -175,3 +176,33 @@ def test_a_class_of_ones_own_is_a_corpus_as_well(tmp_path):
 def test_a_dataset_with_a_name_of_its_own_lies_under_it_in_the_store():
     made = block_of({"type": "bids", "options": {"dataset": "ds1"}})
     assert made.source(PretrainConfig.from_dict({"datasets_config": [{"type": "camcan"}]})).name == "ds1"
+
+
+def source_of(block, **config):
+    known = {"datasets_config": [{"type": "camcan"}], "seed": 1, "training": {"sampler_seed": 2}}
+    return block_of(block).source(PretrainConfig.from_dict(known | config))
+
+
+def test_a_source_is_told_who_may_be_in_both_parts():
+    assert source_of({"type": "camcan", "val_subjects": ["a"]}).disjoint == "subject"
+    assert source_of({"type": "smn4lang", "val_runs": ["a"]}).disjoint == "recording"
+    assert source_of({"type": "omega", "split": {"validation": 0.5}}).disjoint == "subject"
+    assert source_of({"type": "omega", "split": {"validation": 0.5, "by": "recording"}}).disjoint == "recording"
+
+
+def test_a_source_draws_its_share_of_training_by_the_seed_of_the_order():
+    share = {"recording_subsample_prop": 0.5}
+    assert source_of({"type": "omega"}, data=share).subsample == {"proportion": 0.5, "seed": 2}
+    assert source_of({"type": "omega", "validation_only": True}, data=share).subsample is None
+    assert source_of({"type": "omega"}).subsample is None
+
+
+def test_a_source_that_validates_only_trains_nobody_and_a_draw_is_among_those_named():
+    only = source_of({"type": "armeni", "validation_only": True})
+    assert only.validation_only and only.split.train is None
+    drawn = source_of({"type": "omega", "subjects": ["a", "b"], "split": {"validation": 0.5}})
+    assert not drawn.validation_only and drawn.selection.subjects == ("a", "b")
+
+
+def test_the_book_that_validates_is_prepared_though_others_train():
+    assert block_of({"type": "libribrain", "tasks": ["Sherlock2"]}).selection().tasks == ("Sherlock2", "Sherlock1")

@@ -251,6 +251,19 @@ def test_persons_in_both_parts_are_told_where_the_split_is_one_of_recordings(fol
     refused(folder, "share 1 subject", **armeni(split={"train": KEYS[:3], "validation": [second, KEYS[3]]}))
 
 
+@pytest.mark.parametrize("rule", [{"validation": 0.5}, {"train": [KEYS[0]], "validation": ["armeni/sub-0_ses-2"]}])
+def test_recordings_of_one_listener_are_split_by_recording_and_the_refusal_says_so(folder, rule):
+    told(folder / "store", [], seconds=40.0, subject="sub-0", session="ses-2", n_sensors=4, seed=50)
+    mend = r"share 1 subject.*|by subject.*"
+    blocks = armeni(subjects=["sub-0"], split=rule)
+    refused(folder, rf"({mend})Or give datasets_config\.0\.split\.by=recording", **blocks)
+    chosen = choose_all(small_config(folder, **armeni(subjects=["sub-0"], split=rule | {"by": "recording"})))
+    assert [len(chosen[0].split.train), len(chosen[0].split.validation)] == [1, 1]
+    # what is wrong otherwise is not mended by that
+    message = refused(folder, "not in the store", **armeni(split={"train": KEYS[:1], "validation": ["armeni/sub-7"]}))
+    assert "by=recording" not in message
+
+
 def test_a_person_never_validates_and_trains_where_subjects_are_split(folder):
     for number, session in enumerate(("ses-1", "ses-1", "ses-2")):
         subject = f"sub-{number % 2}"

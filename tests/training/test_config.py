@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from megxl.errors import InputError
-from megxl.sizes import PRESETS, BioCodecConfig
+from megxl.sizes import PRESETS, BioCodecConfig, MEGXLConfig
 from megxl.training.config import (
     DataConfig,
     ModelConfig,
@@ -75,6 +75,9 @@ def test_numbers_have_the_type_of_their_field_however_they_are_written():
         ({"data": {"debug_mode": "yes"}}, "data.debug_mode = 'yes'; allowed: true, false."),
         ({"data": {"debug_mode": 1}}, "data.debug_mode = 1; allowed: true, false."),
         ({"data": {"l_freq": 50}}, "data.l_freq = 50.0 and data.h_freq = 40.0"),
+        ({"data": {"l_freq": 40}}, "data.l_freq = 40.0 and data.h_freq = 40.0"),
+        ({"trainer": {"accelerator": False}}, "trainer.accelerator = false; allowed: auto, cpu, gpu, cuda, mps."),
+        ({"logging": {"experiment_name": True}}, "logging.experiment_name = true; allowed: text."),
         ({"data": {"target_sfreq": 0.2}}, "data.target_sfreq = 0.2; allowed: above twice"),
         ({"data": {"recording_subsample_prop": 1.5}}, "recording_subsample_prop = 1.5; allowed: above 0, at most 1."),
         ({"data": 3}, "data = 3; allowed: a mapping"),
@@ -86,6 +89,7 @@ def test_numbers_have_the_type_of_their_field_however_they_are_written():
         ({"training": {"num_epochs": None}}, "neither is given"),
         ({"training": {"batch_size": 2, "batch_seconds": 300}}, "batch_size = 2 and training.batch_seconds = 300"),
         ({"training": {"batch_seconds": 200}}, "training.batch_seconds = 200 is no multiple of data.segment_length"),
+        ({"training": {"batch_seconds": float("inf")}}, "training.batch_seconds = inf; allowed: a number, or null."),
         ({"training": {"learning_rate": 1e-7}}, "training.min_learning_rate = 1e-06; allowed: at most"),
         ({"training": {"ema_decay": 1}}, "training.ema_decay = 1.0; allowed: above 0, below 1"),
         ({"trainer": {"precision": 16}}, "trainer.precision = 16; allowed: bf16-mixed, 16-mixed, 32-true."),
@@ -133,15 +137,39 @@ def test_every_published_key_is_known_and_the_sound_published_values_are_the_def
 def test_sizes_are_those_of_the_presets_and_the_masked_blocks_follow_the_window():
     codec = BioCodecConfig()
     assert ModelConfig().sizes(625, codec) == PRESETS["med"]
-    # windows of 5, 30, 100 and 150 s in tokens of 0.24 s have 1, 10, 33 and 50 whole blocks of 3 s
-    assert [ModelConfig().sizes(tokens, codec).masked_blocks for tokens in (21, 125, 417, 625)] == [1, 4, 13, 20]
+    # windows of 5, 11.76, 12, 30, 100 and 150 s in tokens of 0.24 s have 1, 3, 4, 10, 33 and 50 whole blocks of 3 s
+    blocks = [ModelConfig().sizes(tokens, codec).masked_blocks for tokens in (21, 49, 50, 125, 417, 625)]
+    assert blocks == [1, 1, 2, 4, 13, 20]
     assert ModelConfig(num_subsegments_to_mask=7).sizes(125, codec).masked_blocks == 7
     with pytest.raises(InputError, match=r"model\.vocab_size = 256, but the tokenizer has 16 codes"):
         ModelConfig().sizes(625, dataclasses.replace(codec, codes=16))
 
 
+def test_all_that_the_model_section_says_of_the_model_is_in_its_sizes():
+    given = {"latent_dim": 24, "num_layers": 3, "num_heads": 6, "fourier_pos_dim": 10, "sensor_kinds": 3,
+             "sampling_rate": 100.0, "mask_duration": 1.5, "dropout": 0.3, "num_subsegments_to_mask": 2}  # fmt: skip
+    codec = BioCodecConfig(levels=4, codes=8, code_width=5)
+    assert ModelConfig(**given, vocab_size=8).sizes(625, codec) == MEGXLConfig(
+        width=24, layers=3, heads=6, levels=4, codes=8, code_width=5, fourier_width=10, sensor_kinds=3, sfreq_hz=100.0,
+        samples_per_token=codec.samples_per_token, mask_duration_s=1.5, masked_blocks=2, dropout=0.3,
+    )  # fmt: skip
+
+
+def test_corpora_are_told_by_their_names_and_datasets_by_those_they_give_themselves():
+    several = [{"type": "bids", "options": {"dataset": name}} for name in ("one", "two")]
+    assert len(config(datasets_config=several).datasets_config) == 2
+    assert "each corpus once (one is datasets_config.0" in refused(datasets_config=[several[0], several[0]])
+    other = [{"type": "omega", "options": {"dataset": name}} for name in ("one", "two")]
+    assert "each corpus once (omega is" in refused(datasets_config=other)
+
+
 def test_the_published_name_of_recomputing_means_all_of_it():
     assert ModelConfig(use_gradient_checkpointing=True).recompute == "full"
+
+
+def test_bounds_that_may_be_reached_are_reached():
+    assert config(training={"learning_rate": 1e-6, "min_learning_rate": 1e-6, "warmup_steps": 0}).training.weight_decay
+    assert config(data={"recording_subsample_prop": 1}, checkpoint={"save_top_k": 0}).data.recording_subsample_prop == 1
 
 
 def test_a_bare_off_in_yaml_is_off():

@@ -197,7 +197,7 @@ def test_what_is_left_out_is_counted_in_the_notes(folder):
         "shorter than a window: 1 (first: armeni/sub-7_ses-1).",
         "armeni, validation: 6 windows of 6 s from 1 recordings; 4.0 s of 40.0 s (10.0 %) at their ends fill no "
         "window.",
-        "An epoch of training: 12 items in 6 batches on each rank; left out in an epoch: 0, repeated: 0.",
+        "An epoch of training: 12 windows, 6 batches on each device.",
     ]
 
 

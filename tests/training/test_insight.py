@@ -8,13 +8,16 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
+from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
 from megxl.training.baselines import fit_guessers
 from megxl.training.data import PretrainData
 from megxl.training.insight import Insight, measure_baselines
 from megxl.training.masks import hide
 from megxl.training.module import PretrainModule
-from megxl.training.runs import write_json
+from megxl.training.runs import CHECKPOINTS, write_json
+from megxl.training.saving import Saver, WholeFiles
+from megxl.training.stopping import StopRequest
 from megxl.training.tables import TableLogger, read_table
 from megxl.training.throughput import TIMING_COLUMNS, Throughput
 from tests.training.small_batches import batch, item, loader, small_module, small_sizes, trainer
@@ -111,6 +114,73 @@ def test_validation_has_a_row_of_its_own_windows_alone(tmp_path):
     assert [row["step"] for row in rows] == [4, 8]
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)  # nothing was learned, nothing was added up
     assert rows[0]["loss"] == pytest.approx(read_table(tmp_path / "metrics.csv")[0]["loss"], rel=1e-4)
+
+
+class Broken(Callback):
+    """Makes a weight infinite or the gradient NaN before a step, or the weights NaN after it."""
+
+    def __init__(self, step: int, what: str) -> None:
+        self.step, self.what = step, what
+
+    def on_after_backward(self, trainer, pl_module):
+        if self.what == "gradient" and trainer.global_step == self.step:
+            pl_module.model.head.bias.grad[0] = float("nan")
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if self.what == "weights" and trainer.global_step == self.step:
+            pl_module.model.head.bias.data[0] = float("nan")
+
+
+def diverging(folder, what: str, *, every: int, save: int, validate: int | None = None) -> str:
+    """Break the fourth step of a training; returns what it says."""
+    write_json(folder / "baselines.json", {"chance": 2.0})
+    (folder / CHECKPOINTS).mkdir()
+    speed = Throughput(small_sizes())
+    insight = Insight(every, folder / "baselines.json", speed)
+    saver = Saver(folder / CHECKPOINTS, every=save, keep=1, stop=StopRequest())
+    fit = trainer(
+        max_epochs=1,
+        callbacks=[Broken(3, what), speed, insight, saver],
+        logger=TableLogger(folder),
+        val_check_interval=validate or STEPS,
+        plugins=[WholeFiles()],
+        enable_checkpointing=True,
+    )
+    batches = [batch(item(number)) for number in range(STEPS)]
+    with pytest.raises(InputError) as told:
+        fit.fit(small_module(), loader(batches), loader(batches[:1]))
+    return str(told.value)
+
+
+@pytest.mark.parametrize("what", ["gradient", "weights"])
+@pytest.mark.parametrize(
+    ("every", "save", "validate", "step"),
+    [(2, 100, None, 4), (5, 100, None, 5), (100, 4, None, 4), (100, 3, None, 6), (100, 100, 6, 6)],
+)
+def test_a_training_that_diverges_says_so_and_keeps_its_good_checkpoint(tmp_path, what, every, save, validate, step):
+    told = diverging(tmp_path, what, every=every, save=save, validate=validate)
+    assert f"not finite at step {step}." in told and "training.learning_rate" in told
+    rows = read_table(tmp_path / "metrics.csv") if (tmp_path / "metrics.csv").exists() else []
+    assert [row["step"] for row in rows] == ([2] if every == 2 else [])
+    files = sorted(path.name for path in (tmp_path / CHECKPOINTS).iterdir())
+    if save != 3:
+        assert files == [] and "No checkpoint was written: begin anew (overwrite=true)" in told
+        return
+    assert files == ["last.ckpt", "step-00000003.ckpt"]
+    good = tmp_path / CHECKPOINTS / "step-00000003.ckpt"
+    assert f"model.init_from={good}" in told
+    for path in (good, good.with_name("last.ckpt")):
+        state = torch.load(path, weights_only=True)["state_dict"]
+        assert all(tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point())
+
+
+def test_a_step_that_a_scaler_leaves_out_is_no_divergence(tmp_path):
+    insight = Insight(1, tmp_path / "baselines.json", Throughput(small_sizes()))
+    fit = trainer()
+    fit.strategy.precision_plugin.precision = "16-mixed"
+    insight._refuse_divergence(fit, 1.0, float("inf"))
+    with pytest.raises(InputError, match="not finite"):
+        insight._refuse_divergence(fit, float("inf"), 1.0)
 
 
 # ---- on stored recordings ----

@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -15,8 +16,12 @@ from megxl.checkpoints.released import write_released
 from megxl.data.batch import Batch
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
+from megxl.training.averaging import Averaging
+from megxl.training.insight import Insight
 from megxl.training.masks import MaskedBatch, hide
 from megxl.training.module import LOSS_UNIT
+from megxl.training.optimization import make_optimizer
+from megxl.training.throughput import Throughput
 from tests.brainstorm.test_quick_start import quick_start
 from tests.training.small_batches import (
     CORPORA,
@@ -359,3 +364,30 @@ def test_bfloat16_trains_on_the_same_loss_nearly():
 def test_tallies_know_the_corpora_by_their_numbers():
     assert small_module().train_tally.corpora == tuple(CORPORA) == ("armeni", "camcan")
     assert small_sizes().levels == small_module().train_tally.levels
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_asks_the_device_for_no_number(monkeypatch, tmp_path, accumulate):
+    # tensors of the device "meta" have no numbers, so that whatever would wait for one fails; it has no autocast
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    module = small_module(small_model(dropout=0.3), training__ema_decay=0.9, model__attention=None).to("meta").train()
+    module.trainer = fit = trainer(accumulate_grad_batches=accumulate)
+    fit.strategy._lightning_module = module
+    module._warmup, module._total = 2, 10
+    optimizer = make_optimizer(module.model, module.config.training, fused=False)
+    averaging, speed = Averaging(0.9), Throughput(module.model.config)
+    insight = Insight(100, tmp_path / "baselines.json", speed)
+    averaging.on_train_start(fit, module)
+    averaging._averaged_steps = -1
+    for number, cpu_batch in enumerate(MIXED[:accumulate] + MIXED[2:]):
+        masked = module.on_before_batch_transfer(cpu_batch, 0).to("meta")
+        assert masked.mask_BT.device.type == "cpu"
+        module.backward(module.training_step(masked, number))
+        for callback in (averaging, speed, insight):
+            callback.on_train_batch_end(fit, module, None, masked, number)
+    module.on_before_optimizer_step(optimizer)
+    module.configure_gradient_clipping(optimizer, 1.0, "norm")
+    optimizer.step()
+    assert module.train_tally.sums_KS.device.type == "meta" and module.gradient_norm.device.type == "meta"
+    with pytest.raises(NotImplementedError):  # as what does ask would be told
+        module.train_tally.read()

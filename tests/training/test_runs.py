@@ -1,8 +1,8 @@
 """Directories of runs: what is refused, what may change when a run goes on, where it goes on."""
 
 import os
-import subprocess
-import sys
+import time
+from multiprocessing import get_context
 
 import pytest
 
@@ -10,7 +10,7 @@ pytest.importorskip("lightning.pytorch")
 
 from megxl.errors import InputError
 from megxl.training.runs import Run
-from tests.training.small_run import environment, small_config
+from tests.training.small_run import small_config
 
 
 def made(tmp_path, **changes) -> Run:
@@ -109,10 +109,10 @@ def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
     assert run.checkpoint_to_resume() is None
     with pytest.raises(InputError, match="no checkpoint yet"):
         run.newest_model()
-    for step, time in ((8, 10), (12, 20)):
+    for step, seconds in ((8, 10), (12, 20)):
         path = run.checkpoints / f"step-{step:08d}.ckpt"
         path.touch()
-        os.utime(path, (time, time))
+        os.utime(path, (seconds, seconds))
     assert run.checkpoint_to_resume() == run.checkpoints / "step-00000012.ckpt"
     os.link(run.checkpoints / "step-00000008.ckpt", run.checkpoints / "last.ckpt")  # killed before it was linked anew
     assert run.checkpoint_to_resume() == run.checkpoints / "step-00000012.ckpt"
@@ -126,20 +126,22 @@ def test_a_run_goes_on_from_its_newest_checkpoint(tmp_path):
 
 def test_one_process_trains_in_a_run(tmp_path):
     run = made(tmp_path)
-    code = (
-        "import sys; from megxl.training.runs import Run\n"
-        "with Run.open(sys.argv[1]).lock(): print('held', flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
-    )
-    assert other.stdout is not None and other.stdout.readline() == b"held\n"
+    held = get_context("fork").Event()
+
+    def train() -> None:
+        with run.lock():
+            held.set()
+            time.sleep(60)
+
+    other = get_context("fork").Process(target=train)
+    other.start()
+    assert held.wait(10)
     with pytest.raises(InputError, match="another process trains"), run.lock():
         pass
     with pytest.raises(InputError, match="another process trains"):
         made(tmp_path, overwrite=True)
     other.kill()
-    other.communicate()
+    other.join()
     with run.lock():
         pass
 

@@ -1,10 +1,11 @@
 """Checkpoints: whole or not there, pruned, damaged ones refused, and read by the names of the published code."""
 
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
+from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,16 @@ import torch
 
 pytest.importorskip("lightning.pytorch")
 
+from lightning.pytorch import Callback
 from lightning.pytorch.loops.progress import _BatchProgress, _OptimizationProgress, _Progress, _SchedulerProgress
 
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
+from megxl.training import engine
 from megxl.training.engine import pretrain
 from megxl.training.saving import WholeFiles, forget_after, name_last, prune, settle_counters, step_in
-from tests.training.small_run import environment, make_codec, make_store, small_config
+from megxl.training.stopping import Stopped
+from tests.training.small_run import differences, make_codec, make_store, small_config
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +89,47 @@ def test_the_last_one_is_a_copy_where_there_are_no_links(tmp_path, monkeypatch):
 
 
 def test_later_checkpoints_than_the_one_gone_on_from_are_forgotten(tmp_path):
-    for step in (2, 4, 6):
+    for step in (2, 4, 6, 8):
         (tmp_path / f"step-{step:08d}.ckpt").touch()
-    forget_after(tmp_path, 4)
-    assert names(tmp_path) == ["step-00000002.ckpt", "step-00000004.ckpt"]
+    name_last(tmp_path / "step-00000006.ckpt")
+    assert forget_after(tmp_path, 6) == ["step-00000008.ckpt"]
+    assert forget_after(tmp_path, 4) == ["step-00000006.ckpt", "last.ckpt"]
+    name_last(tmp_path / "step-00000002.ckpt")
+    assert forget_after(tmp_path, 4) == []
+    assert names(tmp_path) == ["last.ckpt", "step-00000002.ckpt", "step-00000004.ckpt"]
+
+
+class Signals(Callback):
+    """Signals its own process after a step."""
+
+    def on_train_batch_start(self, trainer, *_) -> None:
+        if trainer.global_step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("keep", "last", "holds"), [(-1, True, "last.ckpt"), (-1, False, "step-00000007.ckpt"), (0, False, "last.ckpt")]
+)
+def test_who_stops_a_training_is_told_which_file_holds_it(folder, tmp_path, monkeypatch, keep, last, holds):
+    monkeypatch.setattr(engine, "Progress", lambda insight: Signals())
+    changes = {"run": str(tmp_path / "run"), "checkpoint__save_top_k": keep, "checkpoint__save_last": last}
+    with pytest.raises(Stopped, match="143") as stopped:
+        pretrain(small_config(folder, **changes, checkpoint__every_n_train_steps=100))
+    assert names(tmp_path / "run" / "checkpoints") == sorted({holds} | ({"step-00000007.ckpt"} if keep else set()))
+    assert stopped.value.sentence.startswith(f"Stopped after step 7; {holds} holds it")
+    assert step_in(tmp_path / "run" / "checkpoints" / holds) == 7
+
+
+def test_going_on_from_an_earlier_checkpoint_tells_what_it_removes(run, folder, tmp_path):
+    copy, notes = tmp_path / "copy", []
+    shutil.copytree(run.path, copy)
+    earlier = str(copy / "checkpoints" / "step-00000015.ckpt")
+    changes = {"training__num_epochs": 2, "training__ema_decay": 0.9, "checkpoint__save_top_k": 2}
+    named = {"run": str(copy), "resume": True, "checkpoint__resume_path": earlier, "checkpoint__resume": True}
+    pretrain(small_config(folder, **changes, **named, checkpoint__every_n_train_steps=5), tell=notes.append)
+    gone = "step-00000020.ckpt, step-00000024.ckpt are removed: they are trained again after step 15."
+    assert gone in notes
+    assert differences(copy, run.path) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "text"])
@@ -108,34 +149,25 @@ def test_weights_alone_are_no_state_to_go_on_from(tmp_path):
         step_in(tmp_path / "some.ckpt")
 
 
-WRITER = """
-import sys, torch
-from megxl.training.saving import WholeFiles, name_last
-from pathlib import Path
-folder, number = Path(sys.argv[1]), 0
-print("writing", flush=True)
-while True:
-    number += 1
-    path = folder / f"step-{number % 3:08d}.ckpt"
-    state = {"loops": {}, "global_step": number, "x": torch.full((200_000,), number)}
-    WholeFiles().save_checkpoint(state, path)
-    name_last(path)
-"""
+def write_for_ever(folder: Path) -> None:
+    for number in count(1):
+        path = folder / f"step-{number % 3:08d}.ckpt"
+        state = {"loops": {}, "global_step": number, "x": torch.full((20_000,), number)}
+        WholeFiles().save_checkpoint(state, path)
+        name_last(path)
 
 
-@pytest.mark.slow
 def test_what_a_killed_writer_leaves_is_whole(tmp_path):
-    for attempt in range(6):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, tmp_path], env=environment(), stdout=subprocess.PIPE, text=True
-        )
-        assert writer.stdout is not None and writer.stdout.readline() == "writing\n"
-        time.sleep(0.05 + 0.013 * attempt)
-        writer.send_signal(signal.SIGKILL)
-        writer.communicate()
+    for attempt in range(20):
+        writer = get_context("fork").Process(target=write_for_ever, args=(tmp_path,))
+        writer.start()
+        time.sleep(0.02 + 0.0013 * attempt)
+        writer.kill()
+        writer.join()
         for path in tmp_path.glob("*.ckpt"):
             content = WholeFiles().load_checkpoint(path)
             assert (content["x"] == content["global_step"]).all()
+    assert (tmp_path / "last.ckpt").exists()
 
 
 def counters(epochs: int, batches: int, total: int) -> dict:
@@ -161,6 +193,7 @@ def test_counters_say_that_a_batch_in_the_middle_of_an_epoch_is_done():
     assert loop["epoch_progress"]["total"] == {"ready": 3, "started": 3, "processed": 2, "completed": 2}
     assert set(loop["epoch_loop.batch_progress"]["current"].values()) == {3}
     assert set(loop["epoch_loop.batch_progress"]["total"].values()) == {23}
+    assert loop["epoch_loop.state_dict"] == {"_batches_that_stepped": 23}
 
 
 def test_counters_say_that_an_epoch_is_over_and_none_has_begun():

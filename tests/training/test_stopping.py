@@ -17,19 +17,31 @@ pytest.importorskip("lightning.pytorch")
 from megxl.training.stopping import SIGNALS, Stopped, StopRequest, ignore_signals
 
 
-def alone(world_size: int = 1, others: bool = False) -> Any:
-    """Trainer as `agreed` sees it: other ranks got a signal or not."""
-    strategy = SimpleNamespace(reduce_boolean_decision=lambda mine, all: mine or others)
-    return SimpleNamespace(world_size=world_size, strategy=strategy)
+def of_ranks(world_size: int) -> Any:
+    """Trainer as `StopRequest` sees it."""
+    return SimpleNamespace(world_size=world_size, train_dataloader=None, val_dataloaders=None)
+
+
+def asked_on_a_rank(rank: int, folder: Path) -> None:
+    """Ask twice: before any signal, and when one came to the second rank."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    stop = StopRequest()
+    with stop.listening():
+        stop.on_train_start(of_ranks(2), cast(Any, None))
+        before = stop.agreed(of_ranks(2))
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        (folder / f"{rank}").write_text(f"{before} {stop.agreed(of_ranks(2))}")
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_remembered_and_the_second_ends_at_once(number):
     stop = StopRequest()
     with stop.listening():
-        assert stop.agreed(alone()) == 0
+        assert stop.agreed(of_ranks(1)) == 0
         os.kill(os.getpid(), number)
-        assert stop.agreed(alone()) == number
+        assert stop.agreed(of_ranks(1)) == number
         with pytest.raises(Stopped) as stopped:
             os.kill(os.getpid(), number)
         assert stopped.value.code == 128 + number and "resume" in stopped.value.sentence
@@ -43,12 +55,10 @@ def test_signals_are_given_back():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-def test_a_signal_to_one_rank_stops_all():
-    stop = StopRequest()
-    assert stop.agreed(alone(2, others=True)) == signal.SIGTERM
-    assert stop.agreed(alone(2, others=False)) == 0
-    stop.number = signal.SIGUSR1
-    assert stop.agreed(alone(2, others=False)) == signal.SIGUSR1
+@pytest.mark.slow
+def test_a_signal_to_one_rank_stops_all(tmp_path):
+    torch.multiprocessing.spawn(asked_on_a_rank, (tmp_path,), nprocs=2)
+    assert [(tmp_path / f"{rank}").read_text() for rank in (0, 1)] == [f"0 {int(signal.SIGUSR1)}"] * 2
 
 
 class Killing(Dataset):
@@ -107,7 +117,8 @@ def test_the_loaders_of_a_training_get_deaf_workers():
     with stop.listening():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as the Trainer claims it
         stop.on_train_start(
-            cast(Any, SimpleNamespace(train_dataloader=train, val_dataloaders=[validation])), cast(Any, None)
+            cast(Any, SimpleNamespace(world_size=1, train_dataloader=train, val_dataloaders=[validation])),
+            cast(Any, None),
         )
         os.kill(os.getpid(), signal.SIGTERM)
     assert train.worker_init_fn is ignore_signals and validation.worker_init_fn is ignore_signals

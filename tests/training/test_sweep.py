@@ -154,13 +154,14 @@ def test_a_signal_ends_the_run_under_way_and_the_sweep_goes_on_later(folder, num
 
 
 def _processes_of(run: Path) -> list[int]:
-    """Processes whose command line names a run."""
+    """Processes below the folder of the sweep whose command line names a run."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = entry.read_bytes()
+            words, place = entry.read_bytes(), entry.with_name("cwd").readlink()
         except OSError:  # it has ended meanwhile
             continue
-        if os.fsencode(run.name) in words and entry.parent.name != str(os.getpid()):
+        # the same test may run elsewhere on the machine
+        if os.fsencode(run.name) in words and run.is_relative_to(place) and entry.parent.name != str(os.getpid()):
             found.append(int(entry.parent.name))
     return found
