@@ -403,7 +403,8 @@ def _memory(
     return (
         f"## Memory in GB\n\nOf tensors, not compiled. From step to step stays (in the peaks): {state}. On a GPU come "
         "about 0.5 GB of\nlibraries and what the allocator cannot use; on a CPU 0.4 GB of program. On a CPU attention "
-        "with dropout has no fused\nkernel: its weights lie in memory, those of some sequences at a time.\n\n" + _table(columns, rows)
+        "with dropout has no fused\nkernel: its weights lie in memory, those of some sequences at a time.\n\n"
+        + _table(columns, rows)
     )
 
 
