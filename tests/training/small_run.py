@@ -127,8 +127,8 @@ def command(folder: Path, *overrides: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Environment of a command: this checkout, one thread."""
-    return os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    """Environment of a command: this checkout, and as many threads as here, without which sums differ in a last bit."""
+    return os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
 def pretrain_command(folder: Path, *overrides: str, seconds: float = 240) -> "subprocess.CompletedProcess[str]":
