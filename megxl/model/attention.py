@@ -79,7 +79,8 @@ def _attend_in_pieces(
     step = max(1, WEIGHTS_AT_ONCE // (heads * length**2))
     if step >= sequences:
         return F.scaled_dot_product_attention(q_NHLK, k_NHLK, v_NHLK, mask_N11L, dropout)
-    masks = [None] * sequences if mask_N11L is None else mask_N11L.split(step)
-    pieces = zip(q_NHLK.split(step), k_NHLK.split(step), v_NHLK.split(step), masks, strict=False)
+    parts = [part_NHLK.split(step) for part_NHLK in (q_NHLK, k_NHLK, v_NHLK)]
+    masks = [None] * len(parts[0]) if mask_N11L is None else mask_N11L.split(step)
+    pieces = zip(*parts, masks, strict=True)
     attend = F.scaled_dot_product_attention
     return torch.cat([checkpoint(attend, *piece, dropout, use_reentrant=False) for piece in pieces])

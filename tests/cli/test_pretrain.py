@@ -30,7 +30,9 @@ COMPLETE = [line for line in _EXAMPLES.splitlines() if "megxl" in line and not r
 @pytest.mark.parametrize("line", COMPLETE)
 def test_the_examples_of_the_help_compose(line):
     words = [word for word in line.split("    ")[0].split()[2:] if "=" in word]
-    compose("pretrain", words)
+    flat = compose("pretrain", words).to_dict()
+    for key, value in (word.split("=", 1) for word in words if word.startswith(("run=", "resume=", "seed="))):
+        assert str(flat[key]).lower() == value  # it was taken, not passed over
 
 
 def test_the_configuration_is_printed_as_hydra_would_and_reads_back(capsys):

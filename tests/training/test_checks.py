@@ -1,7 +1,6 @@
 """What is wrong with a run is said before any work, in one sentence with its key, and no file is made."""
 
 import dataclasses
-import importlib.util
 import re
 import shutil
 import tempfile
@@ -163,7 +162,6 @@ COMMANDS = ["placeholder", "nobody validates", "a recording in both parts", "oth
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("megxl.cli.pretrain") is None, reason="needs megxl pretrain")
 @pytest.mark.parametrize("case", COMMANDS)
 def test_the_command_refuses_it_in_one_sentence_and_makes_no_file(folder, case):
     changes, message = REFUSED[case]
