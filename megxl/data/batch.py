@@ -1,12 +1,13 @@
 """A batch: items of mixed sensor arrays side by side, padded with zeros, and the mask that says so.
 
-Letters: B batch, C sensors, T samples (or tokens, of codes), Q levels, W words.
+Letters: B batch, C sensors, T samples (or tokens, of codes), Q levels, W words, D width of features.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -50,6 +51,8 @@ class Batch:
         Of each item its own; contiguous groups hold different numbers of words.
     word_starts_BW : Tensor of int64, optional
         Sample of the item at which each word's window begins; -1 after the last word of an item.
+    features_BWCD : Tensor of floats, optional
+        Features of the words that were computed before; zero after the last word of an item.
     """
 
     signal_BCT: Tensor | None
@@ -65,6 +68,7 @@ class Batch:
     repeated_B: Tensor | None = None
     words: tuple[tuple[str, ...], ...] | None = None
     word_starts_BW: Tensor | None = None
+    features_BWCD: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -83,6 +87,32 @@ class Batch:
         if self.signal_BCT is None:
             return self
         return replace(self, signal_BCT=scale_blocks(self.signal_BCT, round(block_s * self.sfreq_hz)))
+
+    def padded(self, sensors: int) -> "Batch":
+        """Add masked sensors of zeros, so that there are so many; as it is where there are."""
+        missing = sensors - self.sensors.kinds_BC.shape[1]
+        if missing < 0:
+            raise InputError(
+                f"{self.keys[0]} has {sensors - missing} sensors, but there is place for {sensors}; make place for "
+                "more, or choose fewer."
+            )
+        if missing == 0:
+            return self
+
+        def pad(rows_BC: Tensor) -> Tensor:
+            return torch.cat([rows_BC, rows_BC.new_zeros((len(rows_BC), missing, *rows_BC.shape[2:]))], 1)
+
+        mask_BC = self.sensor_mask_BC
+        return replace(
+            self,
+            signal_BCT=None if self.signal_BCT is None else pad(self.signal_BCT),
+            codes_BCTQ=None if self.codes_BCTQ is None else pad(self.codes_BCTQ),
+            features_BWCD=None if self.features_BWCD is None else F.pad(self.features_BWCD, (0, 0, 0, missing)),
+            sensors=SensorTensors(*map(pad, self.sensors)),
+            sensor_mask_BC=pad(
+                torch.ones_like(self.sensors.kinds_BC, dtype=torch.bool) if mask_BC is None else mask_BC
+            ),
+        )
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         parts = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
@@ -130,6 +160,7 @@ def collate(items: Sequence[Item], corpus_ids: Mapping[str, int]) -> Batch:
         repeated_B=torch.tensor([item.repeated for item in items]) if any(item.repeated for item in items) else None,
         words=tuple(words) if words else None,
         word_starts_BW=pad_sequence(starts, batch_first=True, padding_value=-1) if starts else None,
+        features_BWCD=_padded_features([item.features_WCD for item in items if item.features_WCD is not None]),
     )
 
 
@@ -145,6 +176,17 @@ def _padded(parts_C: Sequence[Tensor | None]) -> Tensor | None:
     for row, part in zip(stacked_BC, known, strict=True):
         row[: len(part)] = part
     return stacked_BC
+
+
+def _padded_features(parts_WCD: Sequence[Tensor]) -> Tensor | None:
+    """Stack features of words; fewer words and fewer sensors are filled up with zeros."""
+    if not parts_WCD:
+        return None
+    words, sensors = (max(part.shape[axis] for part in parts_WCD) for axis in (0, 1))
+    stacked_BWCD = parts_WCD[0].new_zeros(len(parts_WCD), words, sensors, parts_WCD[0].shape[2])
+    for row, part in zip(stacked_BWCD, parts_WCD, strict=True):
+        row[: part.shape[0], : part.shape[1]] = part
+    return stacked_BWCD
 
 
 def _joined_mask(items: Sequence[Item], padding_BC: Tensor | None, most: int) -> Tensor | None:

@@ -1,6 +1,6 @@
 """From windows to items: one read of the store each, and every choice a pure function of (seed, epoch, recording).
 
-Letters: C sensors, T samples (or tokens, of codes), Q levels, W words, N items.
+Letters: C sensors, T samples (or tokens, of codes), Q levels, W words, D width of features, N items.
 """
 
 import hashlib
@@ -68,6 +68,8 @@ class Item:
     words : tuple of str, optional
     word_starts_W : Tensor of int64, optional
         Sample of the item at which each word's window begins.
+    features_WCD : Tensor of floats, optional
+        Features of the words that were computed before.
     """
 
     signal_CT: Tensor | None
@@ -83,6 +85,7 @@ class Item:
     repeated: bool = False
     words: tuple[str, ...] | None = None
     word_starts_W: Tensor | None = None
+    features_WCD: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,13 +145,17 @@ class StoredItems(Dataset):
         self._codes = codes
         self._signal = signal
 
-    def item(self, recording: int, start: int, stop: int, **more: Any) -> Item:
-        """Read the samples from `start` to `stop` of a recording as an item; `more` are its other fields."""
+    def item(self, recording: int, start: int, stop: int, *, read: bool = True, **more: Any) -> Item:
+        """Read the samples from `start` to `stop` of a recording as an item; `more` are its other fields.
+
+        Without `read`, the item has neither signal nor codes, and no file is looked at.
+        """
         stored = self.rows.recordings[recording]
         sensors, mask_C = self.rows.sensors(recording)
+        codes = self._codes if read else None
         return Item(
-            signal_CT=self.rows.signal(recording, start, stop) if self._signal else None,
-            codes_CTQ=None if self._codes is None else self.rows.codes(self._codes, recording, start, stop),
+            signal_CT=self.rows.signal(recording, start, stop) if self._signal and read else None,
+            codes_CTQ=None if codes is None else self.rows.codes(codes, recording, start, stop),
             sensors=sensors,
             sensor_mask_C=mask_C,
             sfreq_hz=stored.sfreq_hz,

@@ -3,6 +3,8 @@
 Letters: C sensors, T samples, W words.
 """
 
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from typing import Literal
 
@@ -55,22 +57,34 @@ class WordGroupDataset(StoredItems):
 
     def __getitem__(self, index: int | Draw) -> Item:
         """Read an item; a plain number means epoch 0."""
+        item = self.described(index, read=True)
+        if item.signal_CT is None or self.groups.grouping.layout == "contiguous":
+            return item
+        group = self.groups.groups[Draw.of(index, len(self)).index]
+        # index_select takes a quarter of the time of signal_CT[:, ...]
+        return replace(item, signal_CT=item.signal_CT.index_select(1, torch.from_numpy(tape(group))))
+
+    def described(self, index: int | Draw, *, read: bool = False) -> Item:
+        """Make an item without signal and codes; with `read`, with those of all that the group takes."""
         index, epoch, repeated = Draw.of(index, len(self))
         group = self.groups.groups[index]
         key = self.groups.recordings[group.recording].key
-        item = self.item(
+        return self.item(
             group.recording,
             group.start,
             group.stop,
+            read=read,
             seed=seed_of("group", self.seed, epoch, key, group.number),
             repeated=repeated,
             words=group.texts,
             word_starts_W=torch.from_numpy(word_starts(group, self.groups.grouping.layout)),
         )
-        if item.signal_CT is None or self.groups.grouping.layout == "contiguous":
-            return item
-        # index_select takes a quarter of the time of signal_CT[:, ...]
-        return replace(item, signal_CT=item.signal_CT.index_select(1, torch.from_numpy(tape(group))))
+
+    def only(self, indices: Iterable[int]) -> "WordGroupDataset":
+        """Keep some of the items, in the order that they have; each is the same as here."""
+        kept = copy(self)
+        kept.groups = self.groups.part(indices)
+        return kept
 
     @property
     def layout(self) -> Layout:

@@ -1,12 +1,13 @@
 """From a dataset and a sampler to a loader of batches, with workers that start in any way and an order that resumes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader, Dataset
 
 from megxl.data.batch import Batch, collate
+from megxl.data.dataset import Item
 from megxl.data.sampling import RecordingBatchSampler
 
 StartMethod = Literal["fork", "spawn", "forkserver"]
@@ -41,6 +42,7 @@ def make_loader(
     sampler: RecordingBatchSampler,
     corpus_ids: Mapping[str, int],
     *,
+    sensors: int | None = None,
     num_workers: int = 0,
     persistent: bool = True,
     prefetch: int = 2,
@@ -58,6 +60,8 @@ def make_loader(
         Made for the dataset's layout.
     corpus_ids : mapping
         Number of each corpus (`megxl.data.batch.corpus_ids`).
+    sensors : int, optional
+        Fill every batch up to so many sensors (`Batch.padded`).
     num_workers : int
         Processes that read ahead. 0: none.
     persistent : bool
@@ -75,7 +79,7 @@ def make_loader(
     loader = RecordingLoader(
         dataset,
         batch_sampler=sampler,
-        collate_fn=partial(collate, corpus_ids=dict(corpus_ids)),
+        collate_fn=partial(_collated, corpus_ids=dict(corpus_ids), sensors=sensors),
         num_workers=num_workers,
         persistent_workers=persistent and num_workers > 0,
         prefetch_factor=prefetch if num_workers else None,
@@ -84,3 +88,8 @@ def make_loader(
     )
     loader.count = count or sampler.state_dict
     return loader
+
+
+def _collated(items: Sequence[Item], corpus_ids: Mapping[str, int], sensors: int | None) -> Batch:
+    batch = collate(items, corpus_ids)
+    return batch if sensors is None else batch.padded(sensors)

@@ -37,7 +37,7 @@ class Vocabulary:
         return np.array([self.ranks.get(word.lower(), -1) for word in words], dtype=np.int64)
 
 
-def vocabulary(groups: WordGroupSet, indices: Iterable[int] | None = None) -> Vocabulary:
+def vocabulary(groups: WordGroupSet, indices: Iterable[int] | None = None, *, as_given: bool = False) -> Vocabulary:
     """Count the words of groups.
 
     Parameters
@@ -46,13 +46,11 @@ def vocabulary(groups: WordGroupSet, indices: Iterable[int] | None = None) -> Vo
     indices : iterable of int, optional
         Groups that count: those of the training part, so that test words choose nothing. By default all, which is the
         published rule: there the words to retrieve are chosen by train, validation and test together.
-
-    Returns
-    -------
-    Vocabulary
-        The order of `indices` plays no part.
+    as_given : bool
+        Count groups in the order of `indices`, and as often as they are there: the published rule where sessions are
+        split, which counts twice what validates and tests. Otherwise the order plays no part.
     """
-    chosen = range(len(groups)) if indices is None else sorted(set(indices))
+    chosen = range(len(groups)) if indices is None else indices if as_given else sorted(set(indices))
     counted = Counter(text for index in chosen for text in groups.groups[index].texts)
     ordered = counted.most_common()  # equal counts keep the order of first occurrence
     return Vocabulary(words=tuple(word for word, _ in ordered), counts=tuple(count for _, count in ordered))

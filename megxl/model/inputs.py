@@ -12,7 +12,7 @@ from torch import Tensor
 from megxl.errors import InputError
 from megxl.model.embedding import SensorTensors
 from megxl.signals.sensors import SensorArray
-from megxl.sizes import MEGXLConfig
+from megxl.sizes import BioCodecConfig, MEGXLConfig
 
 Sensors = SensorTensors | SensorArray | Sequence[SensorArray]
 
@@ -50,7 +50,7 @@ def batch_sensors(arrays: Sequence[SensorArray]) -> tuple[SensorTensors, Tensor 
     return sensors, torch.arange(most) < lengths[:, None]
 
 
-def check_codes(codes_BCTQ: Tensor, config: MEGXLConfig) -> None:
+def check_codes(codes_BCTQ: Tensor, config: MEGXLConfig | BioCodecConfig) -> None:
     """Refuse codes of a wrong shape and, where looking costs no wait for a device, out of range."""
     if codes_BCTQ.dim() != 4 or codes_BCTQ.shape[-1] != config.levels or 0 in codes_BCTQ.shape:
         raise InputError(

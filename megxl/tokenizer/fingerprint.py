@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
 
 from megxl.errors import InputError
 from megxl.tokenizer.biocodec import BioCodec
@@ -18,8 +22,13 @@ def codec_fingerprint(codec: BioCodec) -> str:
     """
     if codec.folded:
         raise InputError("A folded codec cannot be told from its weights; take the codec that it was made from.")
-    digest = hashlib.sha256(json.dumps(asdict(codec.config), sort_keys=True).encode())
-    for name, tensor in sorted(codec.state_dict().items()):
+    return fingerprint(asdict(codec.config), codec.state_dict())
+
+
+def fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over plain values and tensors (names, shapes, types, bytes); the device plays no part."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
         values = tensor.detach().cpu().contiguous()
         digest.update(f"\n{name} {tuple(values.shape)} {values.dtype}\n".encode())
         digest.update(values.view(-1).numpy().tobytes())

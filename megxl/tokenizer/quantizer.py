@@ -99,6 +99,12 @@ class ResidualQuantizer(nn.Module):
         return torch.stack([level.vectors(codes_NTQ[..., q]) for q, level in enumerate(self._levels())]).sum(0)
 
     @property
+    def vectors_QVD(self) -> Tensor:
+        """What each code of each level stands for, projected out (Q, V, D)."""
+        books = ((level, torch.arange(len(level.code_book), device=level.code_book.device)) for level in self._levels())
+        return torch.stack([level.vectors(codes_V) for level, codes_V in books])
+
+    @property
     def code_books_QVK(self) -> Tensor:
         """All code books, stacked (Q, V, K)."""
         return torch.stack([level.code_book for level in self._levels()])
