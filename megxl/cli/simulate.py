@@ -21,12 +21,16 @@ _EXAMPLES = """\
 corpora:
   libribrain  HDF5, 250 Hz, 0.1 Hz high-pass, words in events.tsv; sessions of Sherlock1 (another story is told)
   smn4lang    FIF, 1000 Hz, times of words in MATLAB files; sessions are its runs
+  armeni      CTF folders with sensors, rate and header of a real one (--template), words in events.tsv
+  meg_masc    KIT files with those of a real one (--template), words in events.tsv; --sessions counts the recordings of
+              a listener: task 0 of both sessions, task 1 of both, ... (8 at most)
   bids        FIF (MEG) or EDF (EEG), 500 Hz, words in events.tsv (columns trial_type, word, sentence, chapter)
   recipe      a few lines of JSON a recording; the corpus `simulated` makes the samples when they are read
 
 examples:
   megxl simulate here --corpus libribrain --minutes 10 --sessions 3
   megxl simulate runs --corpus smn4lang --minutes 5 --subjects 2 --runs 4 --snr 0.2 --seed 7
+  megxl simulate arm --corpus armeni --template sub-001_ses-001_task-compr_meg.ds --minutes 8 --sessions 3
   megxl simulate eeg --corpus bids --minutes 10 --system biosemi64
   megxl simulate big --corpus recipe --minutes 60 --sessions 50          50 hours that take no space
 
@@ -41,7 +45,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "simulate", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="folder of the new corpus")
-    parser.add_argument("--corpus", metavar="C", required=True, help="libribrain, smn4lang, bids or recipe")
+    parser.add_argument("--corpus", metavar="C", required=True,
+                        help="libribrain, smn4lang, armeni, meg_masc, bids or recipe")  # fmt: skip
+    parser.add_argument("--template", metavar="PATH", type=Path,
+                        help="for armeni: a real CTF recording (*.ds), for meg_masc: a KIT one (*.con, *.sqd); its "
+                        "sensors, rate and header are taken, not its signal and what it says of a person")  # fmt: skip
     parser.add_argument(
         "--minutes", metavar="N", type=float, default=10.0, help="length of each recording (default: 10)"
     )
@@ -54,7 +62,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="decides everything random (default: 0)")
     parser.add_argument("--words-per-minute", metavar="N", type=float, default=160.0,
                         help="mean over the story with its pauses (default: 160)")  # fmt: skip
-    parser.add_argument("--system", metavar="NAME", default="neuromag306",
+    parser.add_argument("--durations", choices=("letters", "random"), default="letters",
+                        help="random: how long a word lasts says nothing of it (default: its letters decide)"
+                        )  # fmt: skip
+    parser.add_argument("--system", metavar="NAME",
                         help="sensors: neuromag306 (default); bids and recipe: or a montage of MNE")  # fmt: skip
     parser.add_argument("--sfreq", metavar="HZ", type=float, help="samples a second, for bids and recipe")
     parser.add_argument("--vectors", metavar="FILE.npz", type=Path,
@@ -68,15 +79,15 @@ def run(args: argparse.Namespace) -> int:
     from megxl.corpora.simulation.writing import recipe_for, write_corpus
 
     options = {"minutes": args.minutes, "snr": args.snr, "seed": args.seed, "system": args.system}
-    options["words_per_minute"] = args.words_per_minute
-    if args.sfreq is not None:
-        options["sfreq_hz"] = args.sfreq
-    recipe = recipe_for(args.corpus, **options)
+    options |= {"words_per_minute": args.words_per_minute, "sfreq_hz": args.sfreq, "durations": args.durations}
+    given = {name: value for name, value in options.items() if value is not None}
+    recipe = recipe_for(args.corpus, template=args.template, **given)
     with _shown() as advance:
         written = write_corpus(
             args.out,
             args.corpus,
             recipe,
+            template=args.template,
             subjects=args.subjects,
             sessions=args.sessions,
             meanings=_meanings(args.vectors),

@@ -16,7 +16,7 @@ from megxl.corpora.names import natural
 from megxl.corpora.options import convert_options
 from megxl.corpora.parts import parts_of
 from megxl.corpora.simulation import LICENCE as SIMULATION_LICENCE
-from megxl.corpora.simulation import is_simulated
+from megxl.corpora.simulation import is_simulated, mark_simulated
 from megxl.errors import InputError
 from megxl.store.keys import is_name
 
@@ -219,7 +219,7 @@ class Corpus(ABC):
         """Open a recording without reading its samples: by default, in any format that MNE reads."""
         from megxl.signals.reading import open_recording
 
-        return open_recording(file.path)
+        return mark_simulated(open_recording(file.path), file.root)
 
     def channels(self, raw: "mne.io.BaseRaw") -> list[str]:
         """Name the sensors that the corpus is used with, in the order of the file: all MEG sensors, or electrodes."""

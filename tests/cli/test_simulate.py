@@ -40,6 +40,8 @@ def test_an_older_simulation_is_replaced_only_with_leave(tmp_path, capsys):
         (["--corpus", "recipe", "--vectors", "no.npz"], "no.npz cannot be read as meaning vectors"),
         (["--corpus", "libribrain", "--sfreq", "1000"], "libribrain are at 250 Hz"),
         (["--corpus", "libribrain", "--sessions", "0"], "at least one of each"),
+        (["--corpus", "armeni"], "armeni cannot be written from nothing: give a CTF recording (a folder *.ds)"),
+        (["--corpus", "meg_masc", "--template", "no.con"], "no.con does not exist"),
     ],
 )
 def test_what_a_person_can_mend_is_one_sentence(tmp_path, capsys, more, said):
@@ -47,6 +49,16 @@ def test_what_a_person_can_mend_is_one_sentence(tmp_path, capsys, more, said):
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_template_gives_the_sensors_and_the_rate(tmp_path, capsys, shared):
+    template = shared / "realdata" / "meg_kit" / "test_old_5s_kit157.sqd"
+    words = ["simulate", str(tmp_path / "here"), "--corpus", "meg_masc", "--minutes", "0.2", "--sessions", "2"]
+    assert main([*words, "--template", str(template)]) == 0
+    assert "157 sensors" in capsys.readouterr().out
+    assert [file.session for file in corpus_named("meg_masc").select(tmp_path / "here")] == ["ses-0", "ses-1"]
+    facts = json.loads((tmp_path / "here" / "ground_truth" / "simulation.json").read_text())["recordings"]
+    assert [one["sfreq_hz"] for one in facts] == [1000.0] * 2 and facts[0]["system"] == template.name
 
 
 def test_vectors_of_ones_own(tmp_path):

@@ -41,20 +41,44 @@ def test_a_radial_dipole_is_not_seen():
     assert np.abs(radial).max() < 1e-12 * np.abs(field(0, 0, 0.12)).max()
 
 
+def mne_lead_field(info: mne.Info, centre_3: np.ndarray) -> np.ndarray:
+    with info._unlock():
+        info["dev_head_t"] = mne.Transform("meg", "head", np.eye(4))
+    normals = MOMENTS / np.linalg.norm(MOMENTS, axis=1, keepdims=True)
+    sphere = mne.make_sphere_model(tuple(centre_3), None, verbose="ERROR")
+    places = {"rr": PLACES + centre_3, "nn": normals}
+    source = mne.setup_volume_source_space(pos=places, sphere=(*centre_3, 0.09), sphere_units="m", verbose="ERROR")
+    forward = mne.make_forward_solution(info, None, source, sphere, eeg=False, mindist=0.0, verbose="ERROR")
+    return np.einsum("cnd,nd->cn", forward["sol"]["data"].reshape(-1, 3, 3), MOMENTS)
+
+
 def test_the_lead_field_is_that_of_mne():
     info = neuromag306_info(250.0)
-    info["dev_head_t"] = mne.Transform("meg", "head", np.eye(4))
-    normals = MOMENTS / np.linalg.norm(MOMENTS, axis=1, keepdims=True)
-    sphere = mne.make_sphere_model((0.0, 0.0, 0.0), None, verbose="ERROR")
-    places = {"rr": PLACES, "nn": normals}
-    source = mne.setup_volume_source_space(pos=places, sphere=(0, 0, 0, 0.09), sphere_units="m", verbose="ERROR")
-    forward = mne.make_forward_solution(info, None, source, sphere, eeg=False, mindist=0.0, verbose="ERROR")
-    theirs = np.einsum("cnd,nd->cn", forward["sol"]["data"].reshape(306, 3, 3), MOMENTS)
-    ours = lead_field(info, PLACES, MOMENTS)
+    theirs, ours = mne_lead_field(info, np.zeros(3)), lead_field(info, PLACES, MOMENTS, np.zeros(3))
     for kind in (0, 1):
         rows = SensorArray.from_info(info).kinds_C == kind
         # ours measures at points, MNE's over the loops of 2 cm
         assert np.linalg.norm(ours[rows] - theirs[rows]) < 0.05 * np.linalg.norm(theirs[rows])
+
+
+@pytest.mark.parametrize("system", ["ctf273", "kit157"])
+def test_the_lead_field_of_axial_gradiometers_is_that_of_mne(shared, system):
+    info = mne.io.read_info(shared / "realdata" / "sensor_geometry" / f"{system}-info.fif", verbose="ERROR")
+    info = mne.pick_info(info, mne.pick_types(info, meg=True, ref_meg=False))
+    centre_3 = np.array([0.002, -0.003, -0.015])
+    theirs, ours = mne_lead_field(info, centre_3), lead_field(info, PLACES, MOMENTS, centre_3)
+    assert np.linalg.norm(ours - theirs) < 0.05 * np.linalg.norm(theirs)
+
+
+def test_axial_gradiometers_measure_how_a_far_field_differs_at_their_coils():
+    info = mne.create_info(["A"], 100.0, "mag")
+    normal = np.array([0.48, 0.6, 0.64])
+    info["chs"][0]["coil_type"], info["chs"][0]["loc"] = 5001, np.r_[0.01, 0.07, 0.1, np.zeros(6), normal]
+    gradient = np.diag([1.0, 0.0, -1.0])  # the fourth of the five
+    near = info["chs"][0]["loc"][:3]
+    measured = (gradient @ near - gradient @ (near + 0.05 * normal)) @ normal
+    gains = far_field(info)[0]
+    assert gains[6] == pytest.approx(measured, rel=1e-12) and (gains[:3] == 0).all()
 
 
 def test_far_fields_are_what_points_and_small_steps_measure():

@@ -73,3 +73,17 @@ def test_later_tellings_have_the_same_words_in_another_order():
 
 def test_listeners_of_a_session_hear_the_same():
     assert told(subject=1) == told(subject=7)
+
+
+def test_durations_that_are_dealt_out_say_nothing_of_the_words_and_change_nothing_else():
+    by_letters, dealt = told(minutes=10), told(minutes=10, durations="random")
+    texts = [[one.word.text for one in heard] for heard in (by_letters, dealt)]
+    shared = min(map(len, texts))
+    assert texts[0][:shared] == texts[1][:shared] and abs(len(texts[0]) - len(texts[1])) < 0.1 * shared
+    letters = [len(text) for text in texts[0][:shared]]
+    durations_s = [[one.word.duration_s for one in heard[:shared]] for heard in (by_letters, dealt)]
+    to_next_s = np.diff([one.onset_s for one in dealt[:shared]])
+    assert np.corrcoef(letters, durations_s[0])[0, 1] > 0.99
+    assert abs(np.corrcoef(letters, durations_s[1])[0, 1]) < 4 / shared**0.5
+    assert abs(np.corrcoef(letters[:-1], to_next_s)[0, 1]) < 4 / shared**0.5
+    assert told(minutes=10, durations="random") == dealt != told(minutes=10, durations="random", seed=5)

@@ -173,7 +173,12 @@ def test_a_run_that_fails_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("corpus", "options", "more", "said"),
     [
-        ("armeni", {}, {}, "Nothing can be simulated as 'armeni'; allowed: libribrain, smn4lang, bids, recipe"),
+        (
+            "camcan",
+            {},
+            {},
+            "Nothing can be simulated as 'camcan'; allowed: libribrain, smn4lang, bids, armeni, meg_masc",
+        ),
         ("recipe", {"minutes": 0.05}, {}, "too short for a single word"),
         ("recipe", {}, {"subjects": 0}, "at least one of each"),
         ("smn4lang", {"system": "biosemi64"}, {}, "have the sensors of neuromag306, not of biosemi64"),

@@ -3,10 +3,9 @@
 Letters: C sensors, T samples.
 """
 
-import csv
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 
 from megxl.corpora.libribrain import SENSORS
 from megxl.corpora.names import beside
+from megxl.corpora.simulation.event_tables import write_table
+from megxl.corpora.simulation.native import write_armeni, write_meg_masc
 from megxl.corpora.simulation.recording import SimulatedRaw
 from megxl.corpora.simulation.story import LEAD_S, Heard
 from megxl.corpora.smn4lang import SCANNER_LEAD_S
@@ -40,19 +41,28 @@ class Format:
     write : callable
         Writes a recording below the root of the corpus and returns the path by which it is opened.
     sfreq_hz, highpass_hz : float
-        What the recordings of the corpus have.
+        What the recordings of the corpus have; where there is a template, the rate is its.
     free : bool
         Whether sensors and rate may be others than those of the corpus.
+    template : {"CTF", "KIT"}, optional
+        Format of the real recording whose sensors and rate are taken; None: the corpus needs none.
+    sample_bytes : float
+        On disk, for each sensor, about.
+    most_sessions : int, optional
+        Recordings of a listener that the layout has place for.
     """
 
     write: Callable[[Path, SimulatedRaw], Path]
-    sfreq_hz: float
+    sfreq_hz: float = 0.0
     highpass_hz: float = 0.0
     free: bool = False
+    template: str | None = None
+    sample_bytes: float = 4
+    most_sessions: int | None = None
 
     def bytes_for(self, n_sensors: int, n_samples: int) -> int:
         """Size on disk, about."""
-        return 0 if self.write is write_recipe else 4 * n_sensors * n_samples
+        return round(self.sample_bytes * n_sensors * n_samples)
 
 
 def write_libribrain(root: Path, raw: SimulatedRaw) -> Path:
@@ -70,8 +80,10 @@ def write_libribrain(root: Path, raw: SimulatedRaw) -> Path:
     with h5py.File(path, "w") as file:
         # chunks of 0.2 s, as in the corpus
         data = file.create_dataset("data", (len(names), recipe.n_samples), np.float32, chunks=(len(names), 50))
-        for start, part_CT in _blocks(raw):
+        start = 0
+        for part_CT in raw.blocks():
             data[:, start : start + part_CT.shape[1]] = part_CT
+            start += part_CT.shape[1]
         times_T = (np.arange(recipe.n_samples) / recipe.sfreq_hz).astype(np.float32)
         file.create_dataset("times", data=times_T, chunks=(50,))
         file.attrs["sample_frequency"] = recipe.sfreq_hz
@@ -84,7 +96,7 @@ def write_libribrain(root: Path, raw: SimulatedRaw) -> Path:
         for name, channel in zip(names, channels, strict=True)
     ]
     (root / SENSORS).write_text(json.dumps(sensors) + "\n", encoding="utf-8")
-    _write_table(base / "events" / f"{stem}_events.tsv", _libribrain_rows(raw))
+    write_table(base / "events" / f"{stem}_events.tsv", _libribrain_rows(raw))
     return path
 
 
@@ -100,7 +112,7 @@ def write_smn4lang(root: Path, raw: SimulatedRaw) -> Path:
         {"onset": at_s, "duration": 0.0, "trial_type": name, "sample": round(at_s * recipe.sfreq_hz)}
         for name, at_s in (("Beg", LEAD_S), ("End", round(end_s, 3)))
     ]
-    _write_table(path.with_name(f"{stem}_events.tsv"), marks)
+    write_table(path.with_name(f"{stem}_events.tsv"), marks)
     stories = root / "derivatives" / "annotations" / "time_align" / "word-level"
     stories.mkdir(parents=True, exist_ok=True)
     (stories / f"story_{recipe.session}_word_time.mat").write_bytes(_matlab_words(heard))
@@ -147,7 +159,7 @@ def write_bids(root: Path, raw: SimulatedRaw) -> Path:
         }
         for one in raw.simulator.heard
     ]
-    _write_table(beside(path, "_events.tsv"), rows)
+    write_table(beside(path, "_events.tsv"), rows)
     beside(path, "_events.json").write_text(json.dumps(_COLUMNS, indent=1) + "\n", encoding="utf-8")
     (root / ".bidsignore").write_text("ground_truth/\n", encoding="utf-8")
     authors = ["megxl simulate"]
@@ -174,15 +186,12 @@ FORMATS = {
     "libribrain": Format(write=write_libribrain, sfreq_hz=250.0, highpass_hz=0.1),
     "smn4lang": Format(write=write_smn4lang, sfreq_hz=1000.0),
     "bids": Format(write=write_bids, sfreq_hz=500.0, free=True),
-    "recipe": Format(write=write_recipe, sfreq_hz=250.0, free=True),
+    # the files hold channels beside the sensors: about 80 beside 275 in 32 bits, 50 beside 208 in 16
+    "armeni": Format(write=write_armeni, template="CTF", sample_bytes=5.3),
+    "meg_masc": Format(write=write_meg_masc, template="KIT", sample_bytes=2.5, most_sessions=8),
+    "recipe": Format(write=write_recipe, sfreq_hz=250.0, free=True, sample_bytes=0),
 }
 """What recordings can be written as; `recipe` is read by the corpus `simulated`."""
-
-
-def _blocks(raw: SimulatedRaw) -> Iterable[tuple[int, np.ndarray]]:
-    """The samples in the order of time, in pieces that are made at once, with where each begins."""
-    for index, start in enumerate(range(0, raw.n_times, raw.simulator.block_samples)):
-        yield start, raw.simulator.block(index)[:, : raw.n_times - start]
 
 
 def _types(raw: SimulatedRaw) -> list[str]:
@@ -237,11 +246,3 @@ def _matlab_words(heard: Sequence[Heard]) -> bytes:
     savemat(file, {"word": words, "start": starts_s[:, None], "end": (starts_s + durations_s)[:, None]})
     # SciPy puts the date into the 116 letters of the header: the same recipe shall give the same file
     return b"MATLAB 5.0 MAT-file, made by megxl simulate".ljust(116) + file.getvalue()[116:]
-
-
-def _write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)

@@ -8,23 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from megxl.signals.coils import PLANAR_GRADIOMETER_COILS
+from megxl.signals.coils import AXIAL_GRADIOMETER_COILS, PLANAR_GRADIOMETER_COILS
 
 if TYPE_CHECKING:
     import mne
 
 PLANAR_BASELINE_M = 0.0168
+AXIAL_BASELINE_M = 0.05
+"""Of CTF and KIT: the second coil lies further out, along the normal, and is wound the other way."""
 
 
-def lead_field(info: Mapping[str, Any], positions_N3: np.ndarray, moments_N3: np.ndarray) -> np.ndarray:
-    """What each MEG sensor measures of each current dipole in a sphere around the origin, shape (C, N).
+def lead_field(
+    info: Mapping[str, Any], positions_N3: np.ndarray, moments_N3: np.ndarray, centre_3: np.ndarray
+) -> np.ndarray:
+    """What each MEG sensor measures of each current dipole in a sphere, shape (C, N).
 
     Parameters
     ----------
     info : mapping
-        An `mne.Info`; magnetometers and planar gradiometers, in the frame of the device.
+        An `mne.Info`; magnetometers, planar gradiometers and axial ones of CTF or KIT, in the frame of the device.
     positions_N3, moments_N3 : array, shape (N, 3)
-        Metres; ampere metres.
+        Metres from the centre of the sphere; ampere metres.
+    centre_3 : array, shape (3,)
+        Centre of the sphere in the frame of the device, metres.
 
     Returns
     -------
@@ -33,11 +39,15 @@ def lead_field(info: Mapping[str, Any], positions_N3: np.ndarray, moments_N3: np
     """
     gains = []
     for channel in info["chs"]:
-        place, along, normal = channel["loc"][:3], channel["loc"][3:6], channel["loc"][9:12]
+        place, along, normal = channel["loc"][:3] - centre_3, channel["loc"][3:6], channel["loc"][9:12]
         if channel["coil_type"] in PLANAR_GRADIOMETER_COILS:
             half = 0.5 * PLANAR_BASELINE_M * along
             ahead, behind = (dipole_fields(p, positions_N3, moments_N3) @ normal for p in (place + half, place - half))
             gains.append((ahead - behind) / PLANAR_BASELINE_M)
+        elif channel["coil_type"] in AXIAL_GRADIOMETER_COILS:
+            further = place + AXIAL_BASELINE_M * normal
+            near, far = (dipole_fields(p, positions_N3, moments_N3) @ normal for p in (place, further))
+            gains.append(near - far)
         else:
             gains.append(dipole_fields(place, positions_N3, moments_N3) @ normal)
     return np.array(gains)
@@ -73,6 +83,8 @@ def far_field(info: Mapping[str, Any]) -> np.ndarray:
         place, along, normal = channel["loc"][:3], channel["loc"][3:6], channel["loc"][9:12]
         if channel["coil_type"] in PLANAR_GRADIOMETER_COILS:
             rows.append([0.0, 0.0, 0.0, *(normal @ gradient @ along for gradient in gradients)])
+        elif channel["coil_type"] in AXIAL_GRADIOMETER_COILS:
+            rows.append([0.0, 0.0, 0.0, *(-AXIAL_BASELINE_M * normal @ gradient @ normal for gradient in gradients)])
         else:
             rows.append([*normal, *(normal @ gradient @ place for gradient in gradients)])
     return np.array(rows)

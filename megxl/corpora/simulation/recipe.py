@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from megxl.errors import InputError
 FORMAT = 1
 """Raised when a recipe begins to mean other samples."""
 
+Durations = Literal["letters", "random"]
 _LIMITS = {
     "subject": (1, 9999),
     "session": (1, 9999),
@@ -46,6 +47,9 @@ class Recipe:
         Mean over the whole story, pauses included.
     highpass_hz : float
         Nothing but the white noise of the sensors lies below it; 0: slow drifts are part of the recording.
+    durations : {"letters", "random"}
+        Words last as long as they have letters; or the durations of all words of the story are dealt out anew, so that
+        how long a word lasts, and when the next one begins, says nothing about it.
     seed : int
         Decides everything random.
 
@@ -63,6 +67,7 @@ class Recipe:
     snr: float = 0.02
     words_per_minute: float = 160.0
     highpass_hz: float = 0.0
+    durations: Durations = "letters"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +77,8 @@ class Recipe:
             if not right or isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
                 raise InputError(f"{name} = {value!r}; allowed: {kind} from {low:g} to {high:g}.")
+        if self.durations not in get_args(Durations):
+            raise InputError(f"durations = {self.durations!r}; allowed: {', '.join(get_args(Durations))}.")
 
     @property
     def n_samples(self) -> int:
@@ -105,6 +112,7 @@ class Recipe:
         version = rest.pop("simulated", None)
         if version != FORMAT:
             raise InputError(f"this is no recipe of a simulated recording of version {FORMAT} (it says {version!r}).")
+        rest.setdefault("durations", "letters")  # recipes of earlier versions do not say
         unknown, missing = rest.keys() - cls.__annotations__.keys(), cls.__annotations__.keys() - rest.keys()
         if unknown or missing:
             raise InputError(f"a recipe has {', '.join(cls.__annotations__)}; wrong here: {sorted(unknown | missing)}.")

@@ -3,13 +3,13 @@
 Letters: C sensors, N sources, M language dipoles, W words, T samples.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import mne
 import numpy as np
 
-from megxl.corpora.simulation.arrays import sensor_system
+from megxl.corpora.simulation.arrays import SensorSystem, sensor_system
 from megxl.corpora.simulation.brain import make_brain
 from megxl.corpora.simulation.noise import Drift, SpectralNoise
 from megxl.corpora.simulation.recipe import Recipe
@@ -29,6 +29,8 @@ class Simulator:
         What to make.
     meanings : mapping, optional
         Meaning vector of each word of the story, all of one length. By default those of `hashed_meanings`.
+    system : SensorSystem, optional
+        The sensors, if they are none that the recipe's name of a system stands for.
 
     Attributes
     ----------
@@ -38,10 +40,15 @@ class Simulator:
         The words and their onsets.
     """
 
-    def __init__(self, recipe: Recipe, meanings: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        meanings: Mapping[str, np.ndarray] | None = None,
+        system: SensorSystem | None = None,
+    ) -> None:
         meanings = hashed_meanings(vocabulary()) if meanings is None else meanings
         self.recipe = recipe
-        self.system = sensor_system(recipe.system, recipe.sfreq_hz)
+        self.system = system or sensor_system(recipe.system, recipe.sfreq_hz)
         self.brain = make_brain(recipe, self.system, meanings)
         self.heard = words_heard(recipe)
         self.block_samples = round(BLOCK_S * recipe.sfreq_hz)
@@ -96,16 +103,20 @@ class SimulatedRaw(mne.io.BaseRaw):
     ----------
     recipe : Recipe
         What to make.
-    meanings : mapping, optional
+    meanings, system : optional
         As `Simulator` takes them.
     path : Path, optional
         File of the recipe, which is then the name of the recording.
     """
 
     def __init__(
-        self, recipe: Recipe, meanings: Mapping[str, np.ndarray] | None = None, path: Path | None = None
+        self,
+        recipe: Recipe,
+        meanings: Mapping[str, np.ndarray] | None = None,
+        path: Path | None = None,
+        system: SensorSystem | None = None,
     ) -> None:
-        simulator = Simulator(recipe, meanings)
+        simulator = Simulator(recipe, meanings, system)
         super().__init__(
             simulator.system.info,
             last_samps=(recipe.n_samples - 1,),
@@ -119,6 +130,11 @@ class SimulatedRaw(mne.io.BaseRaw):
     def simulator(self) -> Simulator:
         """What makes the samples: knows the words, the brain and the signal without noise."""
         return self._raw_extras[0]["simulator"]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """All samples in the order of time, in pieces of `BLOCK_S`, shape (C, T) float32; the last may be shorter."""
+        for index, start in enumerate(range(0, self.n_times, self.simulator.block_samples)):
+            yield self.simulator.block(index)[:, : self.n_times - start]
 
     def _read_segment_file(self, data, idx, fi, start, stop, cals, mult) -> None:
         simulator: Simulator = self._raw_extras[fi]["simulator"]

@@ -82,7 +82,7 @@ def words_heard(recipe: Recipe) -> list[Heard]:
 
 def _told(recipe: Recipe, from_s: float) -> Iterator[tuple[Told, float]]:
     """Words without end, with their times since the first beginning, from a little before the given time."""
-    paragraphs = _spoken(recipe.words_per_minute)
+    paragraphs = _spoken(recipe.words_per_minute, recipe.seed if recipe.durations == "random" else None)
     pass_s = sum(word.duration_s + word.pause_s for paragraph in paragraphs for word in paragraph)
     first = int(from_s // pass_s)
     for number in count(first):
@@ -95,12 +95,20 @@ def _told(recipe: Recipe, from_s: float) -> Iterator[tuple[Told, float]]:
 
 
 @cache
-def _spoken(words_per_minute: float) -> tuple[tuple[Told, ...], ...]:
-    """The paragraphs at this speed: words and pauses are all stretched alike."""
+def _spoken(words_per_minute: float, dealt_by: int | None = None) -> tuple[tuple[Told, ...], ...]:
+    """The paragraphs at this speed: words and pauses are all stretched alike; the seed deals durations out anew."""
     words = [word for paragraph in _paragraphs() for word in paragraph]
     stretch = 60 * len(words) / words_per_minute / sum(word.duration_s + word.pause_s for word in words)
+    times_s = [(word.duration_s * stretch, word.pause_s * stretch) for word in words]
+    if dealt_by is not None:
+        # pauses go along: when the next word begins must say nothing either
+        times_s = [times_s[place] for place in Recipe(seed=dealt_by).generator("durations").permutation(len(words))]
+    spoken = iter(times_s)
     return tuple(
-        tuple(replace(word, duration_s=word.duration_s * stretch, pause_s=word.pause_s * stretch) for word in paragraph)
+        tuple(
+            replace(word, duration_s=lasts_s, pause_s=pause_s)
+            for word, (lasts_s, pause_s) in zip(paragraph, spoken, strict=False)
+        )
         for paragraph in _paragraphs()
     )
 

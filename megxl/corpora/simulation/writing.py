@@ -5,16 +5,18 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from megxl.corpora.simulation import FOLDER
-from megxl.corpora.simulation.arrays import NEUROMAG, sensor_system
+from megxl.corpora.simulation.arrays import NEUROMAG, SensorSystem, sensor_system
 from megxl.corpora.simulation.formats import FORMATS, Format
 from megxl.corpora.simulation.recipe import Recipe
 from megxl.corpora.simulation.recording import SimulatedRaw
 from megxl.corpora.simulation.response import hashed_meanings
 from megxl.corpora.simulation.story import vocabulary, words_heard
+from megxl.corpora.simulation.template import WHAT, template_system
 from megxl.corpora.simulation.truth import (
     is_simulation,
     write_facts,
@@ -56,6 +58,7 @@ def write_corpus(
     corpus: str,
     recipe: Recipe,
     *,
+    template: Path | None = None,
     subjects: int = 1,
     sessions: int = 1,
     meanings: Mapping[str, np.ndarray] | None = None,
@@ -70,10 +73,12 @@ def write_corpus(
     ----------
     out : Path
         Root of the new corpus. It appears when all is written.
-    corpus : {"libribrain", "smn4lang", "bids", "recipe"}
-        Format; sessions of smn4lang are its runs.
+    corpus : {"libribrain", "smn4lang", "armeni", "meg_masc", "bids", "recipe"}
+        Format; sessions of smn4lang are its runs, those of meg_masc the two sessions of each of its tasks.
     recipe : Recipe
         Of the first recording of the first subject; see `recipe_for`.
+    template : Path, optional
+        For armeni and meg_masc, the real recording that `recipe_for` was given: its sensors and header are used.
     subjects, sessions : int
         How many; they have the numbers from the recipe's on.
     meanings : mapping, optional
@@ -86,11 +91,13 @@ def write_corpus(
     Raises
     ------
     InputError
-        A format or number that is not allowed, something in the way, too little space.
+        A format, number or template that is not allowed, something in the way, too little space.
     """
-    _check(corpus, recipe, subjects, sessions)
+    given = _given_system(corpus, template)
+    _check(corpus, recipe, subjects, sessions, given)
     free_to_write(out, overwrite=overwrite, ours=is_simulation)
-    n_sensors = len(sensor_system(recipe.system, recipe.sfreq_hz).kinds_C)
+    system = given or sensor_system(recipe.system, recipe.sfreq_hz)
+    n_sensors = len(system.kinds_C)
     _refuse_if_full(out, subjects * sessions * FORMATS[corpus].bytes_for(n_sensors, recipe.n_samples))
     recipes = [
         replace(recipe, subject=recipe.subject + subject, session=recipe.session + session)
@@ -98,7 +105,8 @@ def write_corpus(
         for session in range(sessions)
     ]
     with placed(out, folder=True) as root:
-        paths = _fill(root, corpus, recipes, hashed_meanings(vocabulary()) if meanings is None else meanings, advance)
+        meanings = hashed_meanings(vocabulary()) if meanings is None else meanings
+        paths = _fill(root, corpus, recipes, meanings, system, advance)
         n_bytes = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     return Written(
         recordings=[out / path for path in paths],
@@ -114,6 +122,7 @@ def _fill(
     corpus: str,
     recipes: Sequence[Recipe],
     meanings: Mapping[str, np.ndarray],
+    system: SensorSystem,
     advance: Callable[[int, int], None] | None,
 ) -> list[Path]:
     """Write all recordings and what made them; return their paths below the root."""
@@ -121,7 +130,7 @@ def _fill(
     write_words(root / FOLDER, meanings)
     paths = []
     for recipe in recipes:
-        raw = SimulatedRaw(recipe, meanings)
+        raw = SimulatedRaw(recipe, meanings, system=system)
         paths.append(FORMATS[corpus].write(root, raw).relative_to(root))
         if recipe.session == recipes[0].session:
             write_listener(root / FOLDER, raw.simulator)
@@ -133,17 +142,48 @@ def _fill(
     return paths
 
 
-def recipe_for(corpus: str, **options: object) -> Recipe:
+def recipe_for(corpus: str, *, template: Path | None = None, **options: object) -> Recipe:
     """Make a recipe with the sampling rate and high-pass edge of a corpus, where nothing else is said.
+
+    Parameters
+    ----------
+    corpus : str
+        Format.
+    template : Path, optional
+        The real recording whose sensors and rate are taken, for armeni (CTF) and meg_masc (KIT).
+    **options
+        Fields of `Recipe`.
 
     Raises
     ------
     InputError
-        An unknown corpus, a value out of its limits.
+        An unknown corpus, a template that is missing or does not fit, a value out of its limits.
     """
-    form = _format(corpus)
-    defaults = Recipe(sfreq_hz=form.sfreq_hz, highpass_hz=form.highpass_hz)
+    form, system = _format(corpus), _given_system(corpus, template)
+    defaults = Recipe(highpass_hz=form.highpass_hz, **_own(form, system))
     return replace(defaults, **options)
+
+
+def _own(form: Format, system: SensorSystem | None) -> dict[str, Any]:
+    """Rate and name of the sensors that recordings of a format have."""
+    if system is None or system.template is None:
+        return {"sfreq_hz": form.sfreq_hz, "system": NEUROMAG}
+    return {"sfreq_hz": float(system.info["sfreq"]), "system": system.template.name}
+
+
+def _given_system(corpus: str, template: Path | None) -> SensorSystem | None:
+    """Sensors of the template, for the formats that need one."""
+    kind = _format(corpus).template
+    if kind is None and template is not None:
+        raise InputError(f"Recordings of {corpus} are written without a template; leave {template.name} out.")
+    if kind is None:
+        return None
+    if template is None:
+        raise InputError(
+            f"Recordings of {corpus} cannot be written from nothing: give {WHAT[kind]} whose sensors they get, by "
+            "--template (in Python: template=...)."
+        )
+    return template_system(template, kind)
 
 
 def _format(corpus: str) -> Format:
@@ -154,16 +194,19 @@ def _format(corpus: str) -> Format:
     return FORMATS[corpus]
 
 
-def _check(corpus: str, recipe: Recipe, subjects: int, sessions: int) -> None:
+def _check(corpus: str, recipe: Recipe, subjects: int, sessions: int, given: SensorSystem | None) -> None:
     form = _format(corpus)
+    own = _own(form, given)
     if subjects < 1 or sessions < 1:
         raise InputError(f"{subjects} subjects and {sessions} sessions: at least one of each is needed.")
     if not words_heard(recipe):
         raise InputError(f"minutes = {recipe.minutes:g} is too short for a single word; at least 0.1 are needed.")
-    if recipe.system != NEUROMAG and not form.free:
-        raise InputError(f"Recordings of {corpus} have the sensors of {NEUROMAG}, not of {recipe.system}.")
-    if recipe.sfreq_hz != form.sfreq_hz and not form.free:
-        raise InputError(f"Recordings of {corpus} are at {form.sfreq_hz:g} Hz, not at {recipe.sfreq_hz:g}.")
+    if form.most_sessions and recipe.session + sessions - 1 > form.most_sessions:
+        raise InputError(f"{sessions} sessions: {corpus} has place for {form.most_sessions} recordings of a listener.")
+    if recipe.system != own["system"] and not form.free:
+        raise InputError(f"Recordings of {corpus} have the sensors of {own['system']}, not of {recipe.system}.")
+    if recipe.sfreq_hz != own["sfreq_hz"] and not form.free:
+        raise InputError(f"Recordings of {corpus} are at {own['sfreq_hz']:g} Hz, not at {recipe.sfreq_hz:g}.")
 
 
 def _refuse_if_full(out: Path, n_bytes: int) -> None:
