@@ -86,7 +86,7 @@ def find_places(predictions: Predictions, among: int | None = None) -> Places:
         No occurrence of a candidate.
     """
     labels_N, number = predictions.labels_N, n_candidates(predictions, among)
-    kept_M = np.flatnonzero((labels_N >= 0) & (labels_N < number))
+    kept_M = _retrievable(predictions, among)
     if not len(kept_M):
         raise InputError(
             f"None of the {len(labels_N)} words is among the {number} candidates (first word: "
@@ -109,6 +109,11 @@ def find_places(predictions: Predictions, among: int | None = None) -> Places:
         better_M=better_M,
         tied_M=tied_M,
     )
+
+
+def occurs(predictions: Predictions, among: int | None = None) -> bool:
+    """Whether some word is among the candidates, so that `find_places` has something to rank."""
+    return len(_retrievable(predictions, among)) > 0
 
 
 def n_candidates(predictions: Predictions, among: int | None) -> int:
@@ -146,6 +151,12 @@ def scores(predictions: Predictions, among: int | None = None, which: np.ndarray
     same_K = [first.setdefault(row.tobytes(), len(first)) for row in targets_KD]
     distinct = np.unique(same_K, return_index=True)[1]
     return (_directions(values_NX) @ targets_KD[distinct].T)[:, same_K]
+
+
+def _retrievable(predictions: Predictions, among: int | None) -> np.ndarray:
+    """Numbers of the occurrences whose word is a candidate."""
+    labels_N = predictions.labels_N
+    return np.flatnonzero((labels_N >= 0) & (labels_N < n_candidates(predictions, among)))
 
 
 def _directions(rows_ND: Tensor) -> np.ndarray:

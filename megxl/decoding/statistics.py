@@ -6,7 +6,7 @@ together, or the intervals would be too narrow.
 Letters: N occurrences, M those of candidates, G groups, S subjects, K candidates, R resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,10 +85,9 @@ def bootstrap(
         None where there is one unit to draw from, which says nothing of others. A resample without any candidate is
         left out.
     """
-    units = _Units(predictions, over or default_over(predictions))
+    units = Units(predictions, over or default_over(predictions))
     if units.number < 2:
         return None
-    rng = np.random.default_rng(seed_of("bootstrap", seed))
     group_M, shape = units.group_N[places.kept_M], (len(units.subject_G), len(places.candidates))
     # word by group: sums of credits and numbers of occurrences
     sums_GK, times_GK = (
@@ -96,8 +95,7 @@ def bootstrap(
         for values_M in (places.credits(metric.k), np.ones(len(places)))
     )
     values = []
-    for begin in range(0, resamples, _AT_ONCE):
-        drawn_RG = units.draw(rng, min(_AT_ONCE, resamples - begin))
+    for drawn_RG in units.draws(resamples, seed):
         sums_RK, times_RK = drawn_RG @ sums_GK, drawn_RG @ times_GK
         if not metric.balanced:
             sums_RK, times_RK = sums_RK.sum(1, keepdims=True), times_RK.sum(1, keepdims=True)
@@ -132,7 +130,7 @@ def default_over(predictions: Predictions) -> Over:
     return "both" if len(set(predictions.occurrences.subjects)) > 1 else "groups"
 
 
-class _Units:
+class Units:
     """What can be drawn: groups, each of one subject."""
 
     def __init__(self, predictions: Predictions, over: Over) -> None:
@@ -144,8 +142,13 @@ class _Units:
         self.n_subjects = int(self.subject_G.max()) + 1
         self.number = self.n_subjects if over == "subjects" else len(first_G)
 
-    def draw(self, rng: np.random.Generator, resamples: int) -> np.ndarray:
-        """How often each group is drawn, shape (R, G)."""
+    def draws(self, resamples: int, seed: int) -> Iterator[np.ndarray]:
+        """How often each group is drawn, shape (R, G), so many resamples at a time as fit into memory."""
+        rng = np.random.default_rng(seed_of("bootstrap", seed))
+        for begin in range(0, resamples, _AT_ONCE):
+            yield self._draw(rng, min(_AT_ONCE, resamples - begin))
+
+    def _draw(self, rng: np.random.Generator, resamples: int) -> np.ndarray:
         n_groups = len(self.subject_G)
         if self.over == "groups":
             return rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=resamples).astype(np.float64)

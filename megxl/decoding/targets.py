@@ -1,4 +1,4 @@
-"""Encoders: what turns a word, standing alone, into the vector that a decoder is to predict.
+"""Encoders: what turns words into the vectors that a decoder is to predict.
 
 Letters: N words, S sub-words, D width.
 """
@@ -24,6 +24,7 @@ Pooling = Literal["mean", "first", "last"]
 PUBLISHED_MODEL, PUBLISHED_LAYER = "t5-large", 12
 OFFLINE = "wordllama"
 """Name of the encoder whose package holds its weights."""
+_NO_LIMIT = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class EncoderIdentity:
     """Commit on the hub, hash of the folder's files, or version of the package."""
     layer: int
     pooling: str
+    context: str = "none"
+    """``none``: a word stands alone; ``group``: it stands in the text of its group (`megxl.decoding.in_context`)."""
 
     def to_json(self) -> str:
         """One line; the same for the same identity."""
@@ -125,24 +128,39 @@ class TransformersEncoder:
             name, revision = self._source, self._revision
         return EncoderIdentity(model=name, revision=revision, layer=self.layer, pooling=self.pooling)
 
-    @torch.no_grad()
     def encode(self, words: Sequence[str]) -> Tensor:
         """See `Encoder`."""
-        told = self.tokenizer(list(words), return_special_tokens_mask=True)
+        ids, special = self.tokens(words)
+        refuse_unknown([word for word, row in zip(words, special, strict=True) if bool(row.all())], self._source)
+        return pooled(self.states(ids), ~pad_sequence(special, batch_first=True, padding_value=True), self.pooling)
+
+    def tokens(self, texts: Sequence[str]) -> tuple[list[Tensor], list[Tensor]]:
+        """Numbers of the sub-words of texts, and for each whether it is a special token."""
+        # not verbose: it would warn of long texts, which are not read at once
+        told = self.tokenizer(list(texts), return_special_tokens_mask=True, verbose=False)
         special = [torch.tensor(row, dtype=torch.bool) for row in told["special_tokens_mask"]]
-        _refuse_unknown([word for word, row in zip(words, special, strict=True) if bool(row.all())], self._source)
+        return [torch.tensor(row, dtype=torch.int64) for row in told["input_ids"]], special
+
+    @property
+    def longest(self) -> int | None:
+        """Sub-words, special tokens with them, that are read at once; None: as many as there are."""
+        limits = (self.tokenizer.model_max_length, getattr(self.config, "max_position_embeddings", None))
+        # a tokenizer without a limit says so by a number that no text has
+        return min((limit for limit in limits if limit and limit < _NO_LIMIT), default=None)
+
+    @torch.no_grad()
+    def states(self, ids: Sequence[Tensor]) -> Tensor:
+        """Output of the layer for rows of sub-words, shape (N, S, D): float32 on the CPU; filled up at the end."""
         # filled up here: some tokenizers have no token for it, and what stands there is not looked at
         fill = self.tokenizer.pad_token_id or 0
-        ids_NS = pad_sequence([torch.tensor(row) for row in told["input_ids"]], batch_first=True, padding_value=fill)
-        lengths_N = torch.tensor([len(row) for row in special])
-        there_NS = torch.arange(ids_NS.shape[1]) < lengths_N[:, None]
+        ids_NS = pad_sequence(list(ids), batch_first=True, padding_value=fill)
+        there_NS = torch.arange(ids_NS.shape[1]) < torch.tensor([len(row) for row in ids])[:, None]
         states = self._network(
             input_ids=ids_NS.to(self.device),
             attention_mask=there_NS.long().to(self.device),
             output_hidden_states=True,
         ).hidden_states
-        pieces_NS = ~pad_sequence(special, batch_first=True, padding_value=True)
-        return _pooled(states[self.layer].float().cpu(), pieces_NS, self.pooling)
+        return states[self.layer].float().cpu()
 
     @cached_property
     def _network(self) -> torch.nn.Module:
@@ -204,7 +222,7 @@ class WordLlamaEncoder:
     def encode(self, words: Sequence[str]) -> Tensor:
         """See `Encoder`."""
         pieces = [self._model.tokenizer.encode(word, add_special_tokens=False).ids for word in words]
-        _refuse_unknown([word for word, ids in zip(words, pieces, strict=True) if not ids], OFFLINE)
+        refuse_unknown([word for word, ids in zip(words, pieces, strict=True) if not ids], OFFLINE)
         return torch.from_numpy(self._model.embed(list(words), norm=False))
 
 
@@ -229,7 +247,7 @@ def _package(name: str, hint: str) -> Any:
         raise InputError(hint) from error
 
 
-def _pooled(states_NSD: Tensor, pieces_NS: Tensor, pooling: Pooling) -> Tensor:
+def pooled(states_NSD: Tensor, pieces_NS: Tensor, pooling: Pooling) -> Tensor:
     """One vector a word from those of its pieces; other places hold special tokens and padding."""
     if pooling == "mean":
         weights_NS = pieces_NS / pieces_NS.sum(1, keepdim=True)
@@ -240,7 +258,8 @@ def _pooled(states_NSD: Tensor, pieces_NS: Tensor, pooling: Pooling) -> Tensor:
     return states_NSD[torch.arange(len(states_NSD)), first if pooling == "first" else last]
 
 
-def _refuse_unknown(words: Sequence[str], source: str) -> None:
+def refuse_unknown(words: Sequence[str], source: str) -> None:
+    """Refuse words that have no sub-word."""
     if words:
         listed = ", ".join(repr(word) for word in words[:5]) + (", ..." if len(words) > 5 else "")
         raise InputError(

@@ -113,6 +113,23 @@ def read_vectors(path: Path, identity: EncoderIdentity) -> dict[str, Tensor]:
     return dict(zip(words, vectors_ND, strict=True))
 
 
+def check_word_vectors(words: Sequence[str], vectors_ND: Tensor, identity: EncoderIdentity) -> None:
+    """Refuse vectors that are zero or not finite.
+
+    Raises
+    ------
+    InputError
+        Says how many, and names the first word.
+    """
+    wrong_N = ~vectors_ND.isfinite().all(1) | (vectors_ND == 0).all(1)
+    if bool(wrong_N.any()):
+        word = words[int(wrong_N.nonzero()[0])]
+        raise InputError(
+            f"{identity.model}, layer {identity.layer}: the vector of {int(wrong_N.sum())} words is "
+            f"zero or not finite (first: {word!r}); choose another layer or model, or leave the words out."
+        )
+
+
 def _checked(words: Sequence[str], encoder: Encoder) -> Tensor:
     vectors_ND = encoder.encode(words)
     if vectors_ND.shape != (len(words), encoder.width):
@@ -120,13 +137,7 @@ def _checked(words: Sequence[str], encoder: Encoder) -> Tensor:
             f"{encoder.identity.model} gave vectors of the shape {tuple(vectors_ND.shape)} for {len(words)} words of "
             f"width {encoder.width}."
         )
-    wrong_N = ~vectors_ND.isfinite().all(1) | (vectors_ND == 0).all(1)
-    if bool(wrong_N.any()):
-        word = words[int(wrong_N.nonzero()[0])]
-        raise InputError(
-            f"{encoder.identity.model}, layer {encoder.identity.layer}: the vector of {int(wrong_N.sum())} words is "
-            f"zero or not finite (first: {word!r}); choose another layer or model, or leave the words out."
-        )
+    check_word_vectors(words, vectors_ND, encoder.identity)
     return vectors_ND.float()
 
 
