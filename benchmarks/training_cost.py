@@ -32,11 +32,10 @@ from megxl.model.execution import Recompute, recompute_activations
 from megxl.model.flops import Workload, forward_flops, head_flops, tokenize_flops
 from megxl.model.masking import plan_mask
 from megxl.model.megxl import MEGXL
+from megxl.model.memory import RESIDUAL
+from megxl.model.memory import kept_bytes as kept_by_model
 from megxl.signals.normalization import BLOCK_S
 from megxl.sizes import PRESETS, BioCodecConfig, MEGXLConfig
-
-RESIDUAL = 4
-"""Bytes of a number in the residual stream, which stays float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,37 +105,9 @@ def state_bytes(step: Step) -> dict[str, int]:
 
 def kept_bytes(step: Step) -> dict[str, int]:
     """Activations alive between forward and backward pass, by closed form, with fused attention and no compiler."""
-    config, low = step.config, 2 if step.mixed else 4
-    nd, n = step.rows * config.width, step.rows
-    statistics = 2 * 4 * n * config.heads // 2  # the logarithms of the attention's sums, over time and over space
-    attended = 2 * nd // 2 * low
-    projected = 2 * 3 * nd // 2 * low
-    hidden = FEEDFORWARD_RATIO * nd * low
-    parts = {"residual into a layer": RESIDUAL * nd}
-    if step.recompute == "off":
-        # in float32 the norm's own result is kept, of which the spatial half is copied; else two rounded copies
-        halves = nd * low if step.mixed else nd * 4 + nd // 2 * 4
-        parts |= {
-            "residual within a layer": RESIDUAL * nd,
-            "inside of both norms": 2 * (4 * nd + 4 * n),
-            "norms' results": halves + nd * low,
-            "queries, keys, values": projected,
-            "turned queries and keys": nd * low,
-            "attention's results": attended + statistics,
-            "hidden units, before and after SELU": 2 * hidden,
-            "dropout mask": 0 if config.dropout == 0 else nd * low,
-        }
-    elif step.recompute == "selective":
-        parts |= {
-            "queries, keys, values": projected,
-            "attention's results": attended + statistics,
-            "attention's projections": attended,
-            "hidden units before SELU": hidden,
-            "feed-forward's result": nd * low,
-        }
-    total = {name: config.layers * count for name, count in parts.items()}
-    logits = step.hidden_rows * config.levels * config.codes
-    total["code vectors"] = n * config.levels * config.code_width * low
+    config = step.config
+    total = kept_by_model(config, step.work, step.recompute, mixed=step.mixed)
+    logits, low = step.hidden_rows * config.levels * config.codes, 2 if step.mixed else 4
     total["head"] = 4 * logits + step.hidden_rows * (config.width * low + 8 * config.levels + 8)
     return total
 

@@ -29,6 +29,8 @@ _OURS = {
     "data/smn4lang_dataset.py",
     "data/subsampled_dataset.py",
     "data/utils.py",
+    "evaluate_criss_cross_word_classification.py",
+    "evaluate_criss_cross_word_classification_linear_probe.py",
     "losses/__init__.py",
     "losses/contrastive.py",
     "models/__init__.py",

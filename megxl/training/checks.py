@@ -15,9 +15,11 @@ from megxl.signals.normalization import BLOCK_S
 from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.tokenizer.fingerprint import codec_fingerprint
-from megxl.training.config import PretrainConfig, refuse_placeholders
+from megxl.training.config import PretrainConfig
 from megxl.training.devices import refuse_missing_devices
-from megxl.training.recordings import Chosen, choose_all, writable
+from megxl.training.lacking import writable
+from megxl.training.recordings import Chosen, choose_all
+from megxl.training.run_config import refuse_placeholders
 
 MOST_CODES = 256
 """That a byte tells apart."""

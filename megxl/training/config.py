@@ -1,29 +1,27 @@
 """The configuration of a pre-training run: the published keys and a few of ours, checked on construction."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from megxl.errors import InputError
 from megxl.training.blocks import CorpusBlock, block_of
-from megxl.training.fields import check_fields, dotted, plain, refuse_unknown, within
+from megxl.training.run_config import RunConfig
 from megxl.training.sections import (
     SECTIONS,
     CheckpointConfig,
     DataConfig,
     LoggingConfig,
     ModelConfig,
+    Section,
     TrainerConfig,
     TrainingConfig,
 )
 
-PLACEHOLDER = "/path/to/"
-"""What stands in a published configuration where a folder must be named."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
+class PretrainConfig(RunConfig):
     """A pre-training run.
 
     Raises
@@ -31,6 +29,18 @@ class PretrainConfig:
     InputError
         A value of a wrong type, out of its range, or against another; it is named by its dotted key.
     """
+
+    sections: ClassVar[Mapping[str, type[Section]]] = SECTIONS
+    groups: ClassVar[tuple[str, ...]] = ("corpora", "model", "machine")
+    default: ClassVar[str] = "pretrain"
+    made_by: ClassVar[str] = "megxl pretrain"
+    may_change: ClassVar[tuple[str, ...]] = (
+        "run", "resume", "overwrite", "logging.", "checkpoint.",
+        "training.num_epochs", "training.max_steps", "training.num_workers", "training.pin_memory",
+        "training.persistent_workers", "data.prepare_workers", "data.cache_dir",
+        "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval",
+    )  # fmt: skip
+    # devices may change as long as their number fits the order of batches, which says so
 
     datasets_config: tuple[CorpusBlock, ...]
     """The corpora."""
@@ -40,17 +50,9 @@ class PretrainConfig:
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    seed: int = within(42, least=0, most=2**32 - 1)
-    """Of weights, masks and dropout."""
-    run: str | None = None
-    """Folder of the run; null: `logging.experiment_name` below `checkpoint.save_dir`."""
-    resume: bool | Literal["auto"] = False
-    """Go on with the run in its folder; auto: or begin it, if there is none."""
-    overwrite: bool = False
-    """Replace an older run in the folder."""
 
     def __post_init__(self) -> None:
-        check_fields(self, "")
+        super().__post_init__()
         names = [self.corpus_name(block) for block in self.datasets_config]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -62,8 +64,6 @@ class PretrainConfig:
             raise InputError(
                 "datasets_config names no corpus to train on; allowed: at least one without validation_only."
             )
-        if self.resume and self.overwrite:
-            raise InputError(f"resume={self.resume} and overwrite=true exclude each other; give one of them.")
         _ = self.batch_size
 
     @staticmethod
@@ -75,9 +75,9 @@ class PretrainConfig:
         return str(dataset) if block.type == "bids" and dataset else PUBLISHED_NAMES.get(block.type, block.type)
 
     @property
-    def run_dir(self) -> Path:
-        """Folder of the run."""
-        return Path(self.run) if self.run else Path(self.checkpoint.save_dir) / self.logging.experiment_name
+    def usual_dir(self) -> Path:
+        """Where the run lies unless a folder is named."""
+        return Path(self.checkpoint.save_dir) / self.logging.experiment_name
 
     @property
     def batch_size(self) -> int:
@@ -93,10 +93,6 @@ class PretrainConfig:
             )
         return windows
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain nested dicts and lists; `from_dict` makes the same configuration of them."""
-        return plain(self)
-
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> "PretrainConfig":
         """Read a configuration.
@@ -106,33 +102,8 @@ class PretrainConfig:
         InputError
             An unknown key, with the nearest known one; what construction refuses.
         """
-        refuse_unknown(mapping, [one.name for one in fields(cls)], "")
-        values = dict(mapping)
-        for name, section in SECTIONS.items():
-            if name in values:
-                values[name] = section.of(values[name])
-        blocks = values.get("datasets_config", ())
+        blocks = mapping.get("datasets_config", ())
         if not isinstance(blocks, list | tuple):
             raise InputError(f"datasets_config = {blocks!r}; allowed: a list of corpora.")
-        values["datasets_config"] = tuple(
-            block_of(block, f"datasets_config.{index}") for index, block in enumerate(blocks)
-        )
-        return cls(**values)
-
-
-def refuse_placeholders(config: PretrainConfig) -> None:
-    """Refuse a path that was left as published (``/path/to/...``), by its key."""
-    for key, value in _leaves(config.to_dict(), ""):
-        if isinstance(value, str) and value.startswith(PLACEHOLDER):
-            raise InputError(f"{key} = {value!r} is a placeholder; give your own, as in {key}=FOLDER.")
-
-
-def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _leaves(part, dotted(place, key))
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            yield from _leaves(part, f"{place}.{index}")
-    else:
-        yield place, value
+        made = tuple(block_of(block, f"datasets_config.{index}") for index, block in enumerate(blocks))
+        return super().from_dict({**mapping, "datasets_config": made})

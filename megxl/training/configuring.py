@@ -5,16 +5,15 @@ command line are set here, so that ``key=1``, ``+key=1`` and ``++key=1`` mean th
 """
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import megxl
 from megxl.errors import InputError
-from megxl.training.config import PretrainConfig, refuse_placeholders
+from megxl.training.config import PretrainConfig
 from megxl.training.fields import dotted
-from megxl.training.sections import SECTIONS
+from megxl.training.run_config import RunConfig, refuse_placeholders
 
 try:
     from hydra import compose as hydra_compose
@@ -28,15 +27,32 @@ try:
 except ModuleNotFoundError as error:
     raise InputError("Configurations need Hydra: pip install 'megxl[train]'.") from error
 
-__all__ = ["DEFAULT", "GROUPS", "Override", "ValueType", "compose", "config_names", "configs_dir", "parse_override"]
+__all__ = ["Override", "ValueType", "compose", "config_names", "configs_dir", "parse_override"]
 
-DEFAULT = "pretrain"
-"""The configuration that is taken unless another is named."""
-GROUPS = ("corpora", "model", "machine")
-"""Folders of alternatives; the later ones decide where two of them set one key."""
+C = TypeVar("C", bound=RunConfig)
+_CHECKED_ELSEWHERE = ("datasets_config.", "data.options.", "data.keep.")
+"""Keys below these have names that the corpus knows."""
 
 
-def compose(config_name: str | Path, overrides: Sequence[str] = (), *, complete: bool = True) -> PretrainConfig:
+@overload
+def compose(config_name: str | Path, overrides: Sequence[str] = (), *, complete: bool = True) -> PretrainConfig: ...
+@overload
+def compose(
+    config_name: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    complete: bool = True,
+    schema: type[C],
+    given: Mapping[str, Any] | None = None,
+) -> C: ...
+def compose(
+    config_name: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    complete: bool = True,
+    schema: type[RunConfig] = PretrainConfig,
+    given: Mapping[str, Any] | None = None,
+) -> RunConfig:
     """Make a configuration.
 
     Parameters
@@ -48,6 +64,10 @@ def compose(config_name: str | Path, overrides: Sequence[str] = (), *, complete:
         be called by its type too: ``datasets_config.camcan.data_root=/data/camcan``.
     complete : bool
         Refuse paths that were left as published (``/path/to/...``); False to look at the configuration alone.
+    schema : type
+        Of the configuration.
+    given : mapping, optional
+        Keys that the command itself sets.
 
     Raises
     ------
@@ -58,14 +78,17 @@ def compose(config_name: str | Path, overrides: Sequence[str] = (), *, complete:
     for override in parsed:
         if override.is_sweep_override():
             raise InputError(f"{override.input_line}: several values; give -m to train with each of them.")
-    chosen = [override for override in parsed if override.key_or_group in GROUPS]
-    values = _composed(config_name, [choice for override in chosen for choice in _choices(override)])
+    chosen = [override for override in parsed if override.key_or_group in schema.groups]
+    values = _composed(config_name, [choice for override in chosen for choice in _choices(override)], schema)
+    known = list(schema.known_keys())
     for override in parsed:
         if override not in chosen:
+            _refuse_unknown_key(override.key_or_group, known)
             _set(values, override)
-    _last_of_steps_and_epochs(values, [override.key_or_group for override in parsed])
+    if schema is PretrainConfig:
+        _last_of_steps_and_epochs(values, [override.key_or_group for override in parsed])
     _refuse_code(values, "")
-    config = PretrainConfig.from_dict(_resolved(values, str(config_name)))
+    config = schema.from_dict({**_resolved(values, str(config_name)), **(given or {})})
     if complete:
         refuse_placeholders(config)
     return config
@@ -75,14 +98,15 @@ def configs_dir() -> Path:
     """Find the folder of the configurations: inside the installed package, or beside it in a checkout."""
     package = Path(megxl.__file__).parent
     for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{DEFAULT}.yaml").is_file():
+        if (folder / f"{PretrainConfig.default}.yaml").is_file():
             return folder
-    raise InputError(f"The configurations of megxl are not installed (looked for {DEFAULT}.yaml); install it again.")
+    raise InputError("The configurations of megxl are not installed (looked for pretrain.yaml); install it again.")
 
 
-def config_names() -> list[str]:
-    """Name the configurations that there are."""
-    return sorted(path.stem for path in configs_dir().glob("*.yaml"))
+def config_names(schema: type[RunConfig] = PretrainConfig) -> list[str]:
+    """Name the configurations of a kind that there are."""
+    known = {"defaults", *(key for key in schema.known_keys() if "." not in key)}
+    return sorted(path.stem for path in configs_dir().glob("*.yaml") if not set(_loaded(path)) - known)
 
 
 def parse_override(text: str) -> Override:
@@ -135,9 +159,9 @@ def _choices(override: Override) -> list[tuple[str, str]]:
     return [(group, str(name)) for name in names]
 
 
-def _composed(config_name: str | Path, choices: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _composed(config_name: str | Path, choices: Sequence[tuple[str, str]], schema: type[RunConfig]) -> dict[str, Any]:
     """Let Hydra merge the files; lists of corpora are joined, which it does not do."""
-    values = _merged(_file(config_name), dict(choices))
+    values = _merged(_file(config_name, schema), dict(choices), schema.groups)
     corpora = [choice for group, choice in choices if group == "corpora"]
     if len(corpora) > 1:
         files = [_loaded(configs_dir() / "corpora" / f"{choice}.yaml") for choice in corpora]
@@ -145,7 +169,7 @@ def _composed(config_name: str | Path, choices: Sequence[tuple[str, str]]) -> di
     return values
 
 
-def _merged(file: Path, choices: Mapping[str, str]) -> dict[str, Any]:
+def _merged(file: Path, choices: Mapping[str, str], allowed: Sequence[str]) -> dict[str, Any]:
     ours = str(configs_dir()).replace("'", "\\'")
     search = [f"hydra.searchpath=['file://{ours}']"] if file.parent != configs_dir() else []
     try:
@@ -159,7 +183,7 @@ def _merged(file: Path, choices: Mapping[str, str]) -> dict[str, Any]:
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file.name} cannot be composed ({type(error).__name__}). Its defaults list may name configurations and "
-            f"one file of each group: {', '.join(GROUPS)}."
+            f"one file of each group: {', '.join(allowed)}."
         ) from error
     return OmegaConf.to_container(merged, resolve=False)  # type: ignore[return-value]
 
@@ -169,15 +193,16 @@ def _built_on(name: str, search: list[str]) -> Collection[str]:
     return hydra_compose(name, search, return_hydra_config=True).hydra.runtime.choices
 
 
-def _file(config_name: str | Path) -> Path:
+def _file(config_name: str | Path, schema: type[RunConfig]) -> Path:
     """Find the file of a configuration; a Path is one of the user's, a name may be."""
     ours = configs_dir() / f"{str(config_name).removesuffix('.yaml')}.yaml"
     if not isinstance(config_name, Path) and ours.is_file():
         return ours
     file = Path(config_name).expanduser().absolute()
     if not file.is_file():
-        near = difflib.get_close_matches(str(config_name), config_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(config_names())}, or a path of your own."
+        names = config_names(schema)
+        near = difflib.get_close_matches(str(config_name), names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}, or a path of your own."
         raise InputError(f"There is no configuration {str(config_name)!r}; {hint}")
     if file.suffix != ".yaml":
         raise InputError(f"{file.name}: a configuration is a file whose name ends in .yaml; rename it.")
@@ -214,7 +239,6 @@ def _loaded(file: Path) -> dict[str, Any]:
 def _set(values: dict[str, Any], override: Override) -> None:
     """Put the value of an override in its place; sections that are not there yet are made."""
     key = override.key_or_group
-    _refuse_unknown_key(key)
     node: Any = values
     parts = key.split(".")
     for depth, part in enumerate(parts[:-1], start=1):
@@ -248,23 +272,14 @@ def _index(blocks: list[Any], part: str, key: str) -> int:
     raise InputError(f"There is no item {key}; there are: {there}.")
 
 
-def _refuse_unknown_key(key: str) -> None:
+def _refuse_unknown_key(key: str, known: Sequence[str]) -> None:
     """Refuse a key by the nearest known one; what lies below a corpus is checked with its block."""
-    known = list(_known_keys())
-    head = key.partition(".")[0]
-    if key in known or head == "datasets_config":
+    if key in known or key.startswith(_CHECKED_ELSEWHERE):
         return
     same_end = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
     near = same_end[:1] or difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "see them all with --cfg."
     raise InputError(f"There is no key {key}; {hint}")
-
-
-def _known_keys() -> Iterator[str]:
-    for field in fields(PretrainConfig):
-        yield field.name
-        for below in fields(SECTIONS[field.name]) if field.name in SECTIONS else ():
-            yield f"{field.name}.{below.name}"
 
 
 def _last_of_steps_and_epochs(values: dict[str, Any], given: Sequence[str]) -> None:

@@ -7,18 +7,14 @@ recordings, by one process before the training; everything that could be refused
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
 
 import torch
 
-from megxl.data import preparing
 from megxl.data.batch import Batch, collate
 from megxl.data.cached_codes import encode, placed_codec
 from megxl.data.code_grid import WindowGrid
-from megxl.data.codes import write_codes
 from megxl.data.dataset import Item
 from megxl.data.modules import MultiCorpusDataModule
-from megxl.data.preparing import Request, prepare_corpus
 from megxl.data.preparing.summary import counted
 from megxl.data.recording_split import RecordingSplit
 from megxl.data.sampling import EpochCount, RecordingBatchSampler
@@ -26,23 +22,10 @@ from megxl.data.sources import Part
 from megxl.data.windows import WindowSet
 from megxl.errors import InputError
 from megxl.store.entry import StoredRecording
-from megxl.store.store import Store
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.config import PretrainConfig
+from megxl.training.preparation import Watcher, encode_lacking, prepare_lacking
 from megxl.training.recordings import choose_all
-
-
-class Watcher(preparing.Watcher):
-    """Is told how the recordings of a run are prepared and encoded; shows nothing by itself."""
-
-    def prepares(self, corpus: str, count: int) -> None:
-        """Know that recordings of a corpus are prepared now; the methods of `preparing.Watcher` tell how it goes."""
-
-    def encodes(self, corpus: str, count: int) -> None:
-        """Know that the codes of so many recordings of a corpus are looked at, and written where they lack."""
-
-    def encoded(self, count: int) -> None:
-        """Know that so many more recordings have their codes."""
 
 
 class PretrainData(MultiCorpusDataModule):
@@ -93,8 +76,7 @@ class PretrainData(MultiCorpusDataModule):
         """
         everything = choose_all(self.config)
         for chosen in everything:
-            if chosen.request is not None and chosen.lacking:
-                self._prepare(chosen.source.name, chosen.request)
+            prepare_lacking(chosen.source.name, chosen.request, chosen.lacking, self._watch)
         parts = [chosen.source.parts(self.window_s) for chosen in everything]
         # known only now, and before the long work
         _refuse_same_signals({part: [one for some in parts for one in some[part]] for part in ("train", "validation")})
@@ -148,25 +130,10 @@ class PretrainData(MultiCorpusDataModule):
         codes_CTQ = encode(item.signal_CT.numpy(), round(self.block_s * item.sfreq_hz), codec)
         return replace(item, codes_CTQ=torch.from_numpy(codes_CTQ))
 
-    def _prepare(self, corpus: str, request: Request) -> None:
-        self._watch.prepares(corpus, len(request.keys or ()))
-        result = prepare_corpus(request, self._watch)
-        told = {outcome.key: outcome.reason for outcome in result.failed} | result.damaged
-        if told:
-            _refuse_failed(corpus, told, "prepared")
-
     def _encode(self, corpus: str, recordings: Sequence[StoredRecording]) -> None:
-        self._watch.encodes(corpus, len(recordings))
-        report = write_codes(
-            Store(self.config.data.cache_dir),
-            recordings,
-            self._tokenizer,
-            WindowGrid(window_s=self.window_s, block_s=self.block_s),
-            device=self._gpu(),
-            advance=self._watch.encoded,
-        )
-        if report.failed:
-            _refuse_failed(corpus, report.failed, "encoded")
+        grid = WindowGrid(window_s=self.window_s, block_s=self.block_s)
+        store = self.config.data.cache_dir
+        encode_lacking(corpus, store, recordings, self._tokenizer, grid, device=self._gpu(), watch=self._watch)
 
     def _gpu(self) -> torch.device | None:
         """GPU of this process, if it trains on one."""
@@ -196,7 +163,7 @@ class PretrainData(MultiCorpusDataModule):
                     f"{kept} of {len(windows)} windows validate, spread evenly over the recordings "
                     f"(trainer.limit_val_batches = {limit})."
                 )
-        yield _told_epoch(self._make_sampler(self._dataset("train"), self.order, self.remainder).count)
+        yield _told_epoch(self._make_sampler(self._dataset("train"), self._order, self.remainder).count)
 
 
 def _told_epoch(count: EpochCount) -> str:
@@ -238,11 +205,3 @@ def _refuse_same_signals(parts: Mapping[Part, Sequence[StoredRecording]]) -> Non
                     f"{other} ({other_part}) and {recording.key} ({part}) hold the same signal under two names; take "
                     "one of them out of datasets_config, or both into one part."
                 )
-
-
-def _refuse_failed(corpus: str, told: Mapping[str, str], done: str) -> NoReturn:
-    key, why = next(iter(told.items()))
-    raise InputError(
-        f"{counted(len(told), 'recording')} of {corpus} could not be {done} (first: {key}: {why}). The others are in "
-        "the store: mend these and run the same again, or name the recordings to use by subjects, runs or a split file."
-    )

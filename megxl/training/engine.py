@@ -1,10 +1,7 @@
 """A whole training: `pretrain` checks, makes or opens the run, trains in it, and leaves a model there."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +13,23 @@ from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
 from megxl.training.averaging import Averaging
 from megxl.training.checks import Checked, check_before_work
-from megxl.training.config import PretrainConfig, TrainerConfig
+from megxl.training.config import PretrainConfig
 from megxl.training.data import PretrainData, Watcher
-from megxl.training.environment import describe_environment, is_first_process
+from megxl.training.environment import is_first_process
 from megxl.training.insight import Insight
 from megxl.training.loggers import make_loggers
 from megxl.training.module import PretrainModule
 from megxl.training.progress import Progress
+from megxl.training.running import enter, machine_options, named_checkpoint, outcome_told, quiet_engine, say_nothing
 from megxl.training.runs import BASELINES, MODEL, SPLIT, Run, write_json
-from megxl.training.saving import Saver, WholeFiles, step_in
-from megxl.training.sharding import BatchesAsTheyAre, Sharded
-from megxl.training.stopping import Stopped, StopRequest
+from megxl.training.saving import Saver, step_in
+from megxl.training.stopping import StopRequest
 from megxl.training.throughput import Throughput
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
-    from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-    from lightning.pytorch.strategies import DDPStrategy, Strategy
 except ModuleNotFoundError as error:
     raise InputError("Training needs Lightning: pip install 'megxl[train]'.") from error
-
-_PATIENCE = timedelta(days=2)
 
 
 def pretrain(config: PretrainConfig, *, watch: Watcher | None = None, tell: Callable[[str], None] | None = None) -> Run:
@@ -64,28 +57,18 @@ def pretrain(config: PretrainConfig, *, watch: Watcher | None = None, tell: Call
     """
     checked = check_before_work(config)
     first, stop = is_first_process(), StopRequest()
-    tell = tell if tell is not None and first else _say_nothing
+    tell = tell if tell is not None and first else say_nothing
     with ExitStack() as stack:
-        run = _enter(config, stack) if first else Run(config.run_dir, config)
+        run = enter(config, stack) if first else Run(config.run_dir, config)
         for note in checked.notes:
             tell(note)
-        stack.enter_context(_outcome_told(run, first))
+        stack.enter_context(outcome_told(run, first))
         stack.enter_context(stop.listening())
-        stack.enter_context(_quiet_engine())
+        stack.enter_context(quiet_engine())
         _train(run, checked, stop, watch, tell)
         if first:
             _write_model(run)
             run.set_status("finished")
-    return run
-
-
-def _enter(config: PretrainConfig, stack: ExitStack) -> Run:
-    """Make the run, or open it to go on, and hold its lock."""
-    environment = describe_environment(config.seed)
-    goes_on = config.resume is True or (config.resume == "auto" and Run.exists(config.run_dir))
-    run = (Run.resume if goes_on else Run.create)(config, environment=environment)
-    stack.enter_context(run.lock())
-    run.set_status("running")
     return run
 
 
@@ -108,10 +91,7 @@ def _checkpoint(run: Run) -> Path | None:
     named = run.config.checkpoint.resume_path
     if named is None:
         return run.checkpoint_to_resume() if run.config.resume else None
-    path = Path(named).expanduser()
-    if not path.is_file():
-        raise InputError(f"checkpoint.resume_path = {named!r}: there is no such file.")
-    return path
+    return named_checkpoint("checkpoint.resume_path", named)
 
 
 def _model(config: PretrainConfig, checked: Checked) -> MEGXL:
@@ -128,10 +108,7 @@ def _model(config: PretrainConfig, checked: Checked) -> MEGXL:
 def _trainer(run: Run, checked: Checked, stop: StopRequest, step: int | None, tell: Callable[[str], None]) -> Trainer:
     config, given = run.config, run.config.trainer
     return Trainer(
-        accelerator=given.accelerator,
-        devices=list(given.devices) if isinstance(given.devices, tuple) else given.devices,
-        num_nodes=given.num_nodes,
-        strategy=_strategy(given),
+        **machine_options(given),
         accumulate_grad_batches=given.accumulate_grad_batches,
         max_epochs=config.training.num_epochs or -1,
         max_steps=config.training.max_steps or -1,
@@ -139,40 +116,8 @@ def _trainer(run: Run, checked: Checked, stop: StopRequest, step: int | None, te
         log_every_n_steps=config.logging.log_every_n_steps,
         logger=make_loggers(config, run.path, step),
         callbacks=_callbacks(run, checked, stop, tell),
-        **_precision(given),
         default_root_dir=run.path,
-        use_distributed_sampler=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_autolog_hparams=False,
-        num_sanity_val_steps=0,
     )
-
-
-def _strategy(given: TrainerConfig) -> Strategy | str:
-    # the first process prepares recordings and writes codes while the others wait, for hours if need be
-    if given.strategy == "fsdp":
-        return Sharded(timeout=_PATIENCE)
-    # code books are frozen, and equal on all ranks
-    ddp = given.strategy == "ddp" or _several(given)
-    return DDPStrategy(broadcast_buffers=False, timeout=_PATIENCE) if ddp else "auto"
-
-
-def _several(given: TrainerConfig) -> bool:
-    """Whether there will be more than one process."""
-    devices = given.devices
-    if devices == "auto":
-        devices = 1 if given.accelerator == "cpu" else torch.cuda.device_count()
-    return given.num_nodes > 1 or (len(devices) if isinstance(devices, tuple) else int(devices)) > 1
-
-
-def _precision(given: TrainerConfig) -> dict[str, Any]:
-    plugins: list[Any] = [WholeFiles()]
-    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    if given.strategy == "fsdp":
-        return {"plugins": [*plugins, BatchesAsTheyAre(given.precision)]}  # pyright: ignore[reportArgumentType]
-    return {"plugins": plugins, "precision": given.precision}
 
 
 def _callbacks(run: Run, checked: Checked, stop: StopRequest, tell: Callable[[str], None]) -> list[Callback]:
@@ -236,43 +181,3 @@ def _write_model(run: Run) -> None:
     newest = run.checkpoint_to_resume()
     assert newest is not None, "a training ends with a checkpoint"
     write_checkpoint(run.path / MODEL, read_checkpoint(newest, kind="megxl"), overwrite=True)
-
-
-@contextmanager
-def _outcome_told(run: Run, first: bool) -> Iterator[None]:
-    """Have the run say how its training ended."""
-    try:
-        yield
-    except Stopped as stopped:
-        if first:
-            run.set_status("stopped", message=stopped.sentence)
-        raise
-    except (KeyboardInterrupt, SystemExit):
-        if first:
-            run.set_status("stopped", message="Stopped before the first step.")
-        raise
-    except Exception as error:
-        if first:
-            run.set_status("failed", message=str(error) or type(error).__name__)
-        raise
-
-
-@contextmanager
-def _quiet_engine() -> Iterator[None]:
-    """Keep the engine's own announcements off the terminal; its errors are raised."""
-    names = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities", "torch.distributed")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\.")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _say_nothing(note: str) -> None:
-    """Drop notes: nobody listens, or another process says them."""

@@ -98,7 +98,7 @@ class Insight(Callback):
             "gradient_norm": norm,
             **self._throughput.read(),
         }
-        _log(trainer.loggers, self.row, step)
+        log_row(trainer.loggers, self.row, step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write a row of validation."""
@@ -108,7 +108,7 @@ class Insight(Callback):
         row = {"epoch": trainer.current_epoch, **_taken(pl_module.validation_tally, pl_module)}
         self._refuse_divergence(trainer, row["loss"])
         self.validation_row = {f"{PREFIX}{name}": value for name, value in row.items()}
-        _log(trainer.loggers, self.validation_row, trainer.global_step)
+        log_row(trainer.loggers, self.validation_row, trainer.global_step)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep each rank's sums since the last row: their sum over ranks would be another one in its last digits.
@@ -202,7 +202,7 @@ def _norm(module: PretrainModule) -> float | None:
     return None if module.gradient_norm is None else float(module.gradient_norm)
 
 
-def _log(loggers: Iterable[Logger], row: Row, step: int) -> None:
+def log_row(loggers: Iterable[Logger], row: Row, step: int) -> None:
     """Write a row, on the disk before a checkpoint of this step is."""
     known = {name: value for name, value in row.items() if value is not None}
     for logger in loggers:

@@ -3,11 +3,9 @@
 Letters: B batch, C sensors, T samples or tokens, Q levels.
 """
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -25,6 +23,7 @@ from megxl.training.config import PretrainConfig
 from megxl.training.masks import MaskedBatch, hide, shuffle_segments
 from megxl.training.metrics import Tally
 from megxl.training.optimization import fitting_warmup, make_optimizer, warmup_cosine
+from megxl.training.seeding import set_seeds
 
 try:
     import lightning
@@ -102,7 +101,7 @@ class PretrainModule(LightningModule):
 
     def training_step(self, batch: MaskedBatch, batch_idx: int) -> Tensor:
         """Sum of the losses of a batch's hidden tokens, mean over levels, in units of `LOSS_UNIT` tokens."""
-        _seed(batch.seed)
+        set_seeds(batch.seed)
         if self.config.data.shuffle_segments:
             batch = shuffle_segments(batch, self.config.data.shuffle_segment_duration)
         prediction = self._predict(batch)
@@ -264,10 +263,3 @@ class PretrainModule(LightningModule):
         if batch.signal_BCT is None or self.model.tokenizer is None:
             raise InputError("A batch needs codes; or a signal, and the model a tokenizer.")
         return self.model.tokenizer.tokens(batch.signal_BCT.shape[2])
-
-
-def _seed(seed: int) -> None:
-    """Set all generators, those of all devices among them, without waiting for any."""
-    torch.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    random.seed(seed)

@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from megxl.training.insight import Insight
+    from megxl.training.words.step_rows import StepRows
 
 Row = Mapping[str, float | None]
 """Numbers by their names; None: not known."""
@@ -32,13 +33,13 @@ class Progress(Callback):
 
     Parameters
     ----------
-    insight : Insight
+    insight : Insight or StepRows
         Knows the numbers; comes before this callback.
     console : Console, optional
         Where to show; stderr by default.
     """
 
-    def __init__(self, insight: "Insight", console: Console | None = None) -> None:
+    def __init__(self, insight: "Insight | StepRows", console: Console | None = None) -> None:
         self._insight = insight
         self._console = console or Console(stderr=True)
         self._bar: Bar | None = None
@@ -53,7 +54,7 @@ class Progress(Callback):
             return
         self._first_step, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
         self._started = self._last_line = time.perf_counter()
-        self._say(f"guessers' loss at the hidden places of validation: {told_guessers(self._insight.baselines)}")
+        self._say_beginning()
         if self._console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[told]}"))
             self._bar = Bar(*columns, console=self._console)
@@ -80,8 +81,7 @@ class Progress(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print a line."""
         if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            told = told_validation(self._insight.validation_row, self._insight.baselines)
-            self._say(f"{self._place(trainer.global_step)}: {told}")
+            self._say(f"{self._place(trainer.global_step)}: {self._validated()}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the bar as it is."""
@@ -90,6 +90,12 @@ class Progress(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the terminal back."""
         self._close()
+
+    def _say_beginning(self) -> None:
+        self._say(f"guessers' loss at the hidden places of validation: {told_guessers(self._insight.baselines)}")
+
+    def _validated(self) -> str:
+        return told_validation(self._insight.validation_row, self._insight.baselines)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -141,10 +147,13 @@ def told_time(seconds: float) -> str:
 
 def _parts(row: Row) -> Iterator[str]:
     loss, accuracy = row.get("loss"), row.get("accuracy")
-    if loss is not None and accuracy is not None:
+    if loss is not None:
         yield f"loss {loss:.4f}"
+    if accuracy is not None:
         yield f"accuracy {accuracy:.2%}"
-    tokens, mfu, wait = row.get("tokens_per_s"), row.get("mfu"), row.get("data_wait")
+    words, tokens, mfu, wait = (row.get(name) for name in ("words_per_s", "tokens_per_s", "mfu", "data_wait"))
+    if words is not None:
+        yield f"{_short(words)} words/s"
     if tokens is not None:
         yield f"{_short(tokens)} tokens/s"
     if mfu is not None:

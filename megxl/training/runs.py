@@ -2,46 +2,46 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from megxl.errors import InputError
 from megxl.placing import placed
 from megxl.store.keys import Busy
 from megxl.store.locking import locked
 from megxl.training.config import PretrainConfig
+from megxl.training.run_config import RunConfig
 from megxl.training.tables import METRICS, VALIDATION, read_table
+from megxl.training.words.config import WordsConfig
 
 CONFIG, ENVIRONMENT, STATUS = "config.yaml", "environment.json", "status.json"
 SPLIT, BASELINES, CHECKPOINTS, MODEL, LAST = "split.json", "baselines.json", "checkpoints", "model", "last.ckpt"
+PREDICTIONS, RESULTS, FEATURES = "predictions", "results.json", "features"
 STATES = ("running", "stopped", "finished", "failed")
 _OURS = (
     CONFIG, ENVIRONMENT, STATUS, SPLIT, BASELINES, METRICS, VALIDATION, CHECKPOINTS, MODEL, "tensorboard", "wandb",
     "report.html", "context.csv", "context.json", "context.png", "attention.csv", "attention.png", "sweep.csv",
+    PREDICTIONS, RESULTS, FEATURES,
 )  # fmt: skip
-_MAY_CHANGE = (
-    "run", "resume", "overwrite", "logging.", "checkpoint.",
-    "training.num_epochs", "training.max_steps", "training.num_workers", "training.pin_memory",
-    "training.persistent_workers", "data.prepare_workers", "data.cache_dir",
-    "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.val_check_interval",
-)  # fmt: skip
-"""What may differ when a run goes on. Devices may as long as their number fits the order of batches, which says so."""
 
 
-class Run:
+C = TypeVar("C", bound=RunConfig)
+
+
+class Run(Generic[C]):
     """The directory of one training.
 
     Parameters
     ----------
     path : Path
         Of the directory; `Run.open` looks that it is one.
-    config : PretrainConfig
+    config : PretrainConfig or WordsConfig
         With which it was made or went on last.
     """
 
-    def __init__(self, path: Path, config: PretrainConfig) -> None:
+    def __init__(self, path: Path, config: C) -> None:
         self.path = path
         self.config = config
 
@@ -50,25 +50,40 @@ class Run:
         """Whether there is a run at a path."""
         return (path / CONFIG).is_file()
 
+    @overload
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
+    def open(cls, path: str | Path) -> "Run[Any]": ...
+    @overload
+    @classmethod
+    def open(cls, path: str | Path, kind: type[C]) -> "Run[C]": ...
+    @classmethod
+    def open(cls, path: str | Path, kind: type[RunConfig] = RunConfig) -> "Run[Any]":
         """Open a run to look at it.
+
+        Parameters
+        ----------
+        path : str or Path
+        kind : type
+            Of configuration that it should have; by default any.
 
         Raises
         ------
         InputError
-            There is none, or its config.yaml cannot be read.
+            There is none, its config.yaml cannot be read, or it is a run of another command.
         """
         path = Path(path).expanduser()
-        return cls(path, _read_config(path))
+        config = _read_config(path, kind)
+        if not isinstance(config, kind):
+            raise InputError(f"{path} is a run of `{config.made_by}`; name one of `{kind.made_by}`.")
+        return Run(path, config)
 
     @classmethod
-    def create(cls, config: PretrainConfig, *, environment: Mapping[str, Any]) -> "Run":
+    def create(cls, config: C, *, environment: Mapping[str, Any]) -> "Run[C]":
         """Make the directory of a new run.
 
         Parameters
         ----------
-        config : PretrainConfig
+        config : RunConfig
             Its `overwrite` allows that an older run there is deleted.
         environment : mapping
             JSON-able; kept in environment.json.
@@ -84,12 +99,12 @@ class Run:
             (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"run: {path} cannot be made ({error.strerror}); choose another place.") from error
-        run = cls(path, config)
+        run = Run(path, config)
         run._write(environment)
         return run
 
     @classmethod
-    def resume(cls, config: PretrainConfig, *, environment: Mapping[str, Any]) -> "Run":
+    def resume(cls, config: C, *, environment: Mapping[str, Any]) -> "Run[C]":
         """Open a run to go on with it; its config.yaml takes over what may change.
 
         Raises
@@ -101,7 +116,7 @@ class Run:
         if not path.exists():
             raise InputError(f"run: there is no {path} to resume; leave resume out to begin, or use resume=auto.")
         _refuse_changes(_read_config(path), config, path)
-        run = cls(path, config)
+        run = Run(path, config)
         run._write(environment)
         return run
 
@@ -178,6 +193,10 @@ class Run:
         """What guessers score on the validation windows; None: not computed yet."""
         return _read_json(self.path / BASELINES)
 
+    def results(self) -> dict[str, Any] | None:
+        """How well a decoder of words does; None: not computed yet."""
+        return _read_json(self.path / RESULTS)
+
     def environment(self) -> dict[str, Any]:
         """Versions, seed and machine of its newest start."""
         return _read_json(self.path / ENVIRONMENT) or {}
@@ -230,39 +249,39 @@ def _read_json(path: Path) -> Any:
         raise InputError(f"{path.name} of the run {path.parent.name} is damaged ({error}).") from error
 
 
-def _read_config(path: Path) -> PretrainConfig:
+def _read_config(path: Path, kind: type[RunConfig] = RunConfig) -> RunConfig:
     import yaml
 
     file = path / CONFIG
     if not file.is_file():
-        raise InputError(f"{path} is no run: it has no {CONFIG}. Name the directory that `megxl pretrain` wrote.")
+        raise InputError(f"{path} is no run: it has no {CONFIG}. Name the directory that `{kind.made_by}` wrote.")
     try:
         said = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read ({error}).") from error
     if not isinstance(said, dict):
         raise InputError(f"{file} holds no configuration.")
-    return PretrainConfig.from_dict(said)
+    return (WordsConfig if "command" in said else PretrainConfig).from_dict(said)
 
 
-def _kept(config: PretrainConfig) -> dict[str, Any]:
+def _kept(config: RunConfig) -> dict[str, Any]:
     """Settings of a run without the words of one command."""
     return config.to_dict() | {"resume": False, "overwrite": False}
 
 
-def _refuse_changes(before: PretrainConfig, now: PretrainConfig, path: Path) -> None:
+def _refuse_changes(before: RunConfig, now: RunConfig, path: Path) -> None:
     old, new = _flat(before.to_dict()), _flat(now.to_dict())
     for key in [*old, *(key for key in new if key not in old)]:
-        if old.get(key) != new.get(key) and not _may_change(key):
+        if old.get(key) != new.get(key) and not _may_change(key, now.may_change):
             raise InputError(
                 f"{key} = {new.get(key)!r}, but the run {path} has {old.get(key)!r}: this cannot change when a run "
                 f"goes on. Leave it as it was, or begin a new run with another run=PATH."
             )
 
 
-def _may_change(key: str) -> bool:
+def _may_change(key: str, may_change: Sequence[str]) -> bool:
     return (key.startswith("datasets_config.") and key.endswith(".data_root")) or any(
-        key == one or (one.endswith(".") and key.startswith(one)) for one in _MAY_CHANGE
+        key == one or (one.endswith(".") and key.startswith(one)) for one in may_change
     )
 
 

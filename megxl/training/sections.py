@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
 
 from megxl.errors import InputError
 from megxl.sizes import BioCodecConfig, MEGXLConfig
@@ -28,7 +28,14 @@ class Section:
         if not isinstance(mapping, Mapping):
             raise InputError(f"{cls.place} = {mapping!r}; allowed: a mapping of its keys.")
         refuse_unknown(mapping, [field.name for field in fields(cls)], cls.place)
-        return cls(**mapping)
+        within_it = {name: kind for name, kind in get_type_hints(cls).items() if _is_section(kind)}
+        return cls(
+            **{name: within_it[name].of(value) if name in within_it else value for name, value in mapping.items()}
+        )
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 @dataclass(frozen=True, kw_only=True)

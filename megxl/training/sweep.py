@@ -1,4 +1,4 @@
-"""`megxl pretrain -m`: one run for each combination of values, each in a process of its own, in turn."""
+"""`megxl pretrain -m` and others: one run for each combination of values, each in a process of its own, in turn."""
 
 import csv
 import itertools
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,9 +24,16 @@ from megxl.training.config import PretrainConfig
 from megxl.training.configuring import ValueType, compose, parse_override
 from megxl.training.runs import Run
 from megxl.training.stopping import SIGNALS
+from megxl.training.words.config import WordsConfig
 
 TABLE = "sweep.csv"
 _MOST_RUNS = 1000
+SCHEMAS: dict[str, type[PretrainConfig] | type[WordsConfig]] = {
+    "pretrain": PretrainConfig,
+    "finetune": WordsConfig,
+    "probe": WordsConfig,
+}
+"""Configuration of each command that can sweep."""
 _OWN = ("run", "resume", "overwrite")
 """Keys that the sweep gives to its runs."""
 
@@ -40,7 +48,7 @@ class Combination:
     """All overrides."""
     folder: Path
     """Of the run."""
-    config: PretrainConfig
+    config: PretrainConfig | WordsConfig
     """What they make."""
 
     @property
@@ -61,15 +69,19 @@ class Sweep:
     """Leave out runs that are finished and go on with others."""
     overwrite: bool
     """Replace older runs."""
+    command: str = "pretrain"
+    """What trains each of them."""
 
     @classmethod
-    def of(cls, config_name: str | Path, overrides: Sequence[str]) -> "Sweep":
+    def of(cls, config_name: str | Path, overrides: Sequence[str], command: str = "pretrain") -> "Sweep":
         """Lay out a sweep.
 
         Parameters
         ----------
         config_name, overrides
             As in `megxl.training.configuring.compose`; values separated by commas are swept over.
+        command : str
+            Of `SCHEMAS`.
 
         Raises
         ------
@@ -84,12 +96,13 @@ class Sweep:
             raise InputError("-m: no key has several values; give some, as in seed=1,2,3, or leave -m out.")
         if (number := math.prod(map(len, several))) > _MOST_RUNS:
             raise InputError(f"-m: {number} combinations; allowed: at most {_MOST_RUNS}. Sweep over fewer values.")
-        first = compose(config_name, [some[0] for some in choices])
+        composed = partial(compose, schema=SCHEMAS[command], given=given_by(command))
+        first = composed(config_name, [some[0] for some in choices])
         fixed = [some[0] for some in choices if len(some) == 1 and _key(some[0]) not in _OWN]
         combinations = []
         for number, swept in enumerate(itertools.product(*several)):
             folder = first.run_dir / f"{number}_{_file_name(swept)}"
-            config = compose(config_name, [*fixed, *swept])
+            config = composed(config_name, [*fixed, *swept])
             combinations.append(Combination(swept=swept, overrides=(*fixed, *swept), folder=folder, config=config))
         sweep = cls(
             config_name=config_name,
@@ -97,6 +110,7 @@ class Sweep:
             combinations=tuple(combinations),
             resume=bool(first.resume),
             overwrite=first.overwrite,
+            command=command,
         )
         sweep._refuse_what_is_there()
         return sweep
@@ -104,8 +118,11 @@ class Sweep:
     @property
     def notes(self) -> list[str]:
         """Say whether the runs see as much data as one another."""
-        seen_s = [seconds_of_recording(one.config) for one in self.combinations]
-        lengths_s = {one.config.data.segment_length for one in self.combinations}
+        configs = [one.config for one in self.combinations if isinstance(one.config, PretrainConfig)]
+        if not configs:
+            return []
+        seen_s = [seconds_of_recording(config) for config in configs]
+        lengths_s = {config.data.segment_length for config in configs}
         known_s = [seconds for seconds in seen_s if seconds is not None]
         if len(known_s) == len(seen_s) and max(known_s) > 1.001 * min(known_s):
             return [
@@ -118,6 +135,11 @@ class Sweep:
                 f"window (of up to {max(lengths_s):g} s) is not seen; for equal data give training.max_steps."
             ]
         return []
+
+    @property
+    def measure(self) -> str:
+        """Column of the rows that says how well a run does."""
+        return "validation_loss" if self.command == "pretrain" else "test"
 
     def run(self, tell: Callable[[str], None]) -> int:
         """Train one after the other; a run that fails does not stop the others, a signal does.
@@ -150,20 +172,15 @@ class Sweep:
         return int(any(codes))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a run: what was swept over, how far it is, how much data it sees, its last validation loss."""
+        """One row a run: what was swept over, how far it is, how much data it sees, how well it does."""
         rows = []
         for one in self.combinations:
             run = one.run
-            last = ((run.validation() if run else None) or [{}])[-1]
             rows.append(
                 dict(text.split("=", 1) for text in one.swept)
-                | {
-                    "state": run.status["state"] if run else "not begun",
-                    "step": run.status["step"] if run else 0,
-                    "seconds_of_recording": seconds_of_recording(one.config),
-                    "validation_loss": last.get("loss"),
-                    "folder": one.folder.name,
-                }
+                | {"state": run.status["state"] if run else "not begun", "step": run.status["step"] if run else 0}
+                | _measured(run, one.config)
+                | {"folder": one.folder.name}
             )
         return rows
 
@@ -180,7 +197,7 @@ class Sweep:
         own = f"--config={self.config_name}" if isinstance(self.config_name, Path) else f"-cn={self.config_name}"
         path = str(one.folder).replace("\\", "\\\\").replace("'", "\\'")
         how = ["resume=auto"] if self.resume else [f"overwrite={str(self.overwrite).lower()}", "resume=false"]
-        return [sys.executable, "-m", "megxl", "pretrain", own, *one.overrides, f"run='{path}'", *how]
+        return [sys.executable, "-m", "megxl", self.command, own, *one.overrides, f"run='{path}'", *how]
 
     def _refuse_what_is_there(self) -> None:
         """Refuse runs in the way before the first one trains."""
@@ -190,6 +207,27 @@ class Sweep:
                 f"run: {there[0]} exists already. Go on with the sweep (resume=auto), replace it (overwrite=true), or "
                 "choose another place with run=PATH."
             )
+
+
+def given_by(command: str) -> dict[str, Any]:
+    """Keys of the configuration that the choice of a command sets."""
+    return {"command": command} if SCHEMAS[command] is WordsConfig else {}
+
+
+def _measured(run: Run | None, config: PretrainConfig | WordsConfig) -> dict[str, Any]:
+    last = ((run.validation() if run else None) or [{}])[-1]
+    if isinstance(config, PretrainConfig):
+        return {"seconds_of_recording": seconds_of_recording(config), "validation_loss": last.get("loss")}
+    from megxl.training.words.finished import row_of
+
+    row = row_of(run) if run is not None and run.results() is not None else None
+    return {
+        "train_hours": row and row.hours,
+        "metric": row and row.metric,
+        "test": row and row.result,
+        "low": row and row.low,
+        "high": row and row.high,
+    }
 
 
 def seconds_of_recording(config: PretrainConfig) -> float | None:

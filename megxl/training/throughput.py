@@ -76,43 +76,31 @@ class Clock(Profiler):
             self._since = now
 
 
-class Throughput(Callback):
-    """Counts what is trained on between two readings, and the time that it takes.
+class Timed(Callback):
+    """Takes the time of training.
 
     Validation and the writing of checkpoints are left out, and so is the first step of a process, which starts workers
     and compiles. The device is waited for at a reading, and where the clock stops for something else.
-
-    Parameters
-    ----------
-    config : MEGXLConfig
-        Of the model, for its operations; an online tokenizer's are not counted.
     """
 
-    def __init__(self, config: MEGXLConfig) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._device = torch.device("cpu")
         self._ranks = 1
         self._clock = Clock(self._settle)
         self._started = False
-        self._windows = self._tokens = self._flops = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Have Lightning tell what it begins and ends."""
         self._device, self._ranks = trainer.strategy.root_device, trainer.world_size
         trainer.profiler = self._clock  # pyright: ignore[reportAttributeAccessIssue]
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: MaskedBatch, batch_idx: int
-    ) -> None:
-        """Count a batch, by its shape alone."""
+    def counts(self) -> bool:
+        """Whether a batch that has ended counts; the first one starts the clock."""
         if not self._started:
             self._started = True
             self._clock.stop(_FIRST_STEP)
-            return
-        work = _workload(batch, self._config)
-        self._windows += work.batch
-        self._tokens += work.batch * work.sensors * batch.mask_BT.shape[1]
-        self._flops += training_flops(self._config, work, int(batch.mask_BT[0].sum()))
+            return False
+        return True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -121,6 +109,38 @@ class Throughput(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let the clock go on."""
         self._clock.stop(_VALIDATION)
+
+    def _settle(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+
+
+class Throughput(Timed):
+    """Counts what is trained on between two readings, and the time that it takes (`Timed`).
+
+    Parameters
+    ----------
+    config : MEGXLConfig
+        Of the model, for its operations; an online tokenizer's are not counted.
+    """
+
+    def __init__(self, config: MEGXLConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._windows = self._tokens = self._flops = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: MaskedBatch, batch_idx: int
+    ) -> None:
+        """Count a batch, by its shape alone."""
+        if not self.counts():
+            return
+        work = _workload(batch, self._config)
+        self._windows += work.batch
+        self._tokens += work.batch * work.sensors * batch.mask_BT.shape[1]
+        self._flops += training_flops(self._config, work, int(batch.mask_BT[0].sum()))
 
     def read(self) -> dict[str, float | None]:
         """Say how fast it was since the last reading, and begin anew.
@@ -146,12 +166,6 @@ class Throughput(Callback):
             waiting_s / seconds,
         )
         return dict(zip(TIMING_COLUMNS, rates, strict=True))
-
-    def _settle(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self._device.type == "mps":
-            torch.mps.synchronize()
 
 
 def _workload(masked: MaskedBatch, config: MEGXLConfig) -> Workload:

@@ -16,8 +16,8 @@ from megxl.training.config import (
     PretrainConfig,
     TrainerConfig,
     TrainingConfig,
-    refuse_placeholders,
 )
+from megxl.training.run_config import refuse_placeholders
 from megxl.training.sections import SECTIONS
 
 CORPORA = [{"type": "camcan", "data_root": "/data"}]

@@ -14,7 +14,8 @@ from megxl.sizes import PRESETS, BioCodecConfig
 from megxl.training import configuring
 from megxl.training.blocks import BLOCKS
 from megxl.training.config import PretrainConfig
-from megxl.training.configuring import GROUPS, compose, config_names, configs_dir
+from megxl.training.configuring import compose, config_names, configs_dir
+from megxl.training.words.config import WordsConfig
 
 PUBLISHED = "train_criss_cross_multi_50hz_med"
 ROOTS = [f"datasets_config.{n}.data_root=/data/{n}" for n in range(5)]
@@ -312,7 +313,8 @@ def test_the_wheel_takes_the_configurations_along_and_they_are_found_there(tmp_p
             place.write_bytes(path.read_bytes())
     monkeypatch.setattr(megxl, "__file__", str(tmp_path / "megxl" / "__init__.py"))
     assert configs_dir() == tmp_path / "megxl" / "configs"
-    assert {path.name for path in configs_dir().iterdir() if path.is_dir()} == set(GROUPS)
+    others = {*WordsConfig.groups, "paper"}
+    assert {path.name for path in configs_dir().iterdir() if path.is_dir()} == {*PretrainConfig.groups, *others}
     assert compose("pretrain", ["model=tiny"]).model.latent_dim == 64
     monkeypatch.setattr(megxl, "__file__", str(tmp_path / "nowhere" / "megxl" / "__init__.py"))
     with pytest.raises(InputError, match="are not installed"):
