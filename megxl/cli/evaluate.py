@@ -1,4 +1,4 @@
-"""`megxl evaluate`: how well the model of a run predicts, by the context it is given, and where it attends."""
+"""`megxl evaluate`: how well a run does; here, what the model of a pre-training run predicts and where it attends."""
 
 import argparse
 import sys
@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from megxl.training.runs import Run
 
 _DESCRIPTION = """\
-Let the model of a pre-training run predict hidden codes of the recordings that it never trained on, with the masks of
-its own validation: loss and accuracy by corpus and level, beside what guessers score, with intervals of 95 % over
-recordings.
+Of a run of `megxl finetune` or `megxl probe`: compute all metrics of its words anew from its saved predictions, without
+model or GPU, with intervals of 95 %, chance, the baseline of frequent words and a permutation test. Written to RUN:
+results.json.
+
+--beside: the differences to other runs that were tested on the same words.
+
+Of a run of `megxl pretrain`: let the model predict hidden codes of the recordings that it never trained on, with the
+masks of its own validation: loss and accuracy by corpus and level, beside what guessers score, with intervals of 95 %
+over recordings.
 
 --context-s: the same hidden tokens, predicted from less: the windows are cut into tiles of so many seconds, each of
 which the model is given by itself. A context longer than the windows of the training makes the windows longer.
@@ -26,6 +32,9 @@ attention.csv, attention.png."""
 
 _EXAMPLES = """\
 examples:
+  megxl evaluate logs/words                                              all metrics of the words
+  megxl evaluate logs/words --sizes 50,250 --k 5 --resamples 10000       other metrics, finer intervals
+  megxl evaluate logs/words --beside logs/scratch logs/noise             the differences to other runs
   megxl evaluate checkpoints/small                                       validation, by corpus and level
   megxl evaluate checkpoints/small --context-s 5,30,100,150              what context is worth
   megxl evaluate checkpoints/small --context-s 5,150,600 --windows 50    beyond the training's windows, on 50 of them
@@ -34,6 +43,8 @@ examples:
 """
 
 _SECONDS_BETWEEN_LINES = 10.0
+_WORDS_ONLY = ("sizes", "k", "resamples", "permutations", "beside")
+_PRETRAINING_ONLY = ("context_s", "attention", "windows", "model")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,18 +52,25 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "evaluate", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="the directory that megxl pretrain wrote")
-    parser.add_argument("--context-s", metavar="S,S,...", help="seconds of context, one or more: 5,30,100,150")
-    parser.add_argument("--attention", action="store_true", help="measure where each head looks")
-    parser.add_argument("--windows", metavar="N", type=int,
-                        help="at most N windows, spread evenly over the recordings (default: all)")  # fmt: skip
-    parser.add_argument("--split", choices=("validation", "train"), default="validation",
-                        help="whose windows (default: validation)")  # fmt: skip
-    parser.add_argument("--model", metavar="M", help="a checkpoint in place of the run's newest: a file, a folder or a "
-                        "hub name")  # fmt: skip
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the directory of a run")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there, too")
     parser.add_argument("--overwrite", action="store_true", help="replace an older FILE")
+    words = parser.add_argument_group("runs of finetune and probe")
+    words.add_argument("--sizes", metavar="N,N,...", help="sets of so many most frequent words to choose from")
+    words.add_argument("--k", metavar="K", type=int, help="a word counts as found among so many best")
+    words.add_argument("--resamples", metavar="N", type=int, help="of the bootstrap")
+    words.add_argument("--permutations", metavar="N", type=int, help="of the permutation test; 0: none")
+    words.add_argument("--beside", metavar="RUN", type=Path, nargs="+", help="compare with these runs")
+    pretraining = parser.add_argument_group("runs of pretrain")
+    pretraining.add_argument("--context-s", metavar="S,S,...", help="seconds of context, one or more: 5,30,100,150")
+    pretraining.add_argument("--attention", action="store_true", help="measure where each head looks")
+    pretraining.add_argument("--windows", metavar="N", type=int,
+                             help="at most N windows, spread evenly over the recordings (default: all)")  # fmt: skip
+    pretraining.add_argument("--split", choices=("validation", "train"), default="validation",
+                             help="whose windows (default: validation)")  # fmt: skip
+    pretraining.add_argument("--model", metavar="M", help="a checkpoint in place of the run's newest: a file, a folder "
+                             "or a hub name")  # fmt: skip
+    pretraining.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,8 +79,14 @@ def run(args: argparse.Namespace) -> int:
     from megxl.placing import free_to_write
     from megxl.training.run_windows import RunWindows, open_model
     from megxl.training.runs import Run, write_json
+    from megxl.training.words.config import WordsConfig
 
     trained, contexts_s = Run.open(args.run), _seconds(args.context_s)
+    _refuse_options_of_others(args, words=isinstance(trained.config, WordsConfig))
+    if isinstance(trained.config, WordsConfig):
+        from megxl.cli.evaluate_words import evaluate_words
+
+        return evaluate_words(trained, args)
     if args.json is not None:
         free_to_write(args.json, overwrite=args.overwrite)
     model = open_model(trained, args.model, choose_device(args.device))
@@ -90,6 +114,15 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.json, told)
         print(f"written: {args.json}")
     return 0
+
+
+def _refuse_options_of_others(args: argparse.Namespace, *, words: bool) -> None:
+    from megxl.errors import InputError
+
+    for name in _PRETRAINING_ONLY if words else _WORDS_ONLY:
+        if getattr(args, name) not in (None, False):
+            own, other = ("finetune or probe", "pretrain") if words else ("pretrain", "finetune or probe")
+            raise InputError(f"--{name.replace('_', '-')} is for runs of {other}, and {args.run} is one of {own}.")
 
 
 def _by_context(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from megxl.cli.tables import print_columns
 from megxl.reporting.training_figures import GUESSERS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -25,9 +26,9 @@ def print_scores(rows: Rows) -> None:
             if row["context_s"] == rows[0]["context_s"] and f"{guesser}_loss" in row
         ]
     lines.append(["all", "chance", f"{rows[0]['chance_loss']:.4f}"])
-    _print_columns(lines)
+    print_columns(lines)
     print("loss and accuracy by level, all corpora")
-    _print_columns(_by_level([row for row in rows if row["corpus"] == "all"]))
+    print_columns(_by_level([row for row in rows if row["corpus"] == "all"]))
 
 
 def print_attention(rows: Rows) -> None:
@@ -42,7 +43,7 @@ def print_attention(rows: Rows) -> None:
             cells.append(f"{sum(shares) / len(shares):.1%}" if shares else "-")
         lines.append(cells)
     even = {row["axis"]: row["even_distance"] for row in rows}
-    _print_columns([*lines, ["even", f"{even['time']:.1f}", "100.0%", f"{even['space']:.3f}", "100.0%"]])
+    print_columns([*lines, ["even", f"{even['time']:.1f}", "100.0%", f"{even['space']:.3f}", "100.0%"]])
 
 
 def _by_level(rows: Rows) -> list[list[str]]:
@@ -56,9 +57,3 @@ def _by_level(rows: Rows) -> list[list[str]]:
 def _bounds(row: Mapping[str, Any], name: str, form: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "" if low is None else f" [{low:{form}}, {high:{form}}]"
-
-
-def _print_columns(lines: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(lines[0]))]
-    for line in lines:
-        print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)).rstrip())

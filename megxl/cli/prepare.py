@@ -116,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _request(args: argparse.Namespace) -> "Request":
+    from megxl.cli.key_values import key_values
     from megxl.corpora.corpus import Selection, corpus_named
     from megxl.data.preparing import Request
     from megxl.signals.preparation import Preparation
@@ -123,7 +124,7 @@ def _request(args: argparse.Namespace) -> "Request":
     chosen = {"low_hz": args.low, "high_hz": args.high, "sfreq_hz": args.rate, "method": args.method}
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     return Request(
-        corpus=corpus_named(args.corpus, _options(args.set)),
+        corpus=corpus_named(args.corpus, key_values(args.set)),
         root=args.root,
         store=args.store,
         selection=Selection(subjects=args.subjects, sessions=args.sessions, tasks=args.tasks, runs=args.runs),
@@ -134,22 +135,6 @@ def _request(args: argparse.Namespace) -> "Request":
         repair=args.repair,
         limit=args.limit,
     )
-
-
-def _options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of the corpus, from KEY=VALUE."""
-    from megxl.errors import InputError
-
-    options = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not (key and equals):
-            raise InputError(f"--set {pair}: give an option of the corpus as KEY=VALUE.")
-        try:
-            options[key] = json.loads(text)
-        except json.JSONDecodeError:
-            options[key] = text
-    return options
 
 
 def _refuse_codes_without_tokenizer(args: argparse.Namespace) -> None:

@@ -1,12 +1,12 @@
 """`megxl pretrain`: train a model on the hidden codes of many recordings."""
 
 import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from megxl.cli.training_command import add_command, run_command
+
 if TYPE_CHECKING:
+    from megxl.training.config import PretrainConfig
     from megxl.training.runs import Run
 
 _DESCRIPTION = """\
@@ -34,76 +34,18 @@ examples:
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `megxl pretrain` to the commands."""
-    parser = subparsers.add_parser(
-        "pretrain", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--config-name", "-cn", metavar="NAME",
-                       help="a configuration that comes with megxl (default: pretrain)")  # fmt: skip
-    which.add_argument("--config", metavar="FILE.yaml", type=Path, help="a configuration of your own")
-    parser.add_argument("--cfg", "-c", action="store_true", help="print the configuration and do nothing")
-    parser.add_argument("--multirun", "-m", action="store_true",
-                        help="train with every combination of values given as key=a,b,c, in turn")  # fmt: skip
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="what differs from the configuration")
-    parser.set_defaults(show_help=parser.print_help)
-    _take_overrides_anywhere(parser)
+    add_command(subparsers, "pretrain", _DESCRIPTION, _EXAMPLES)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and say where the run lies; or print the configuration, or the help where nothing is asked."""
-    if not (args.overrides or args.config_name or args.config or args.cfg or args.multirun):
-        args.show_help()
-        return 0
-    from megxl.training.configuring import DEFAULT, compose
+    """Train, and say where the run lies."""
 
-    name = args.config or args.config_name or _of_the_run(args.overrides) or DEFAULT
-    if args.multirun:
-        return _sweep(name, args.overrides)
-    config = compose(name, args.overrides, complete=not args.cfg)
-    if args.cfg:
-        _print_config(config.to_dict())
-        return 0
-    from megxl.cli.pretrain_progress import PretrainLines
-    from megxl.training.engine import pretrain
-    from megxl.training.environment import is_first_process
-    from megxl.training.stopping import Stopped
+    def train(config: "PretrainConfig", **options: Any) -> "Run":
+        from megxl.training.engine import pretrain
 
-    try:
-        trained = pretrain(config, watch=PretrainLines(), tell=_note)
-    except Stopped as stopped:
-        if is_first_process():
-            print(f"\nmegxl: {stopped.sentence}", file=sys.stderr)
-        return 128 + stopped.number
-    if is_first_process():
-        _say_result(trained)
-    return 0
+        return pretrain(config, **options)
 
-
-def _of_the_run(overrides: Sequence[str]) -> Path | None:
-    """Configuration of the run that is to go on, where the command names nothing else to build on."""
-    from megxl.training.configuring import GROUPS, parse_override
-
-    given = {one.key_or_group: one.value() for one in map(parse_override, overrides) if not one.is_sweep_override()}
-    if given.get("resume") not in (True, "auto") or "run" not in given or given.keys() & set(GROUPS):
-        return None
-    kept = Path(str(given["run"])).expanduser() / "config.yaml"
-    return kept if kept.is_file() else None
-
-
-def _sweep(name: str | Path, overrides: Sequence[str]) -> int:
-    from megxl.cli.tables import print_table
-    from megxl.training.sweep import TABLE, Sweep
-
-    sweep = Sweep.of(name, overrides)
-    for note in sweep.notes:
-        _note(note)
-    code = sweep.run(tell=_note)
-    losses = [(row["folder"], row["validation_loss"], row["state"]) for row in sweep.rows()]
-    print_table(
-        f"{sweep.folder / TABLE}: {len(losses)} runs and their last validation loss",
-        [(folder, f"{loss:.4f} ({state})" if loss is not None else state) for folder, loss, state in losses],
-    )
-    return code
+    return run_command(args, train, _say_result)
 
 
 def _say_result(trained: "Run") -> None:
@@ -128,26 +70,3 @@ def _say_result(trained: "Run") -> None:
         ("report", page),
     ]
     print_table(f"{trained.path}: trained", rows)
-
-
-def _print_config(values: dict[str, Any]) -> None:
-    from yaml import safe_dump
-
-    print(safe_dump(values, sort_keys=False, allow_unicode=True), end="")
-
-
-def _note(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:
-    """Let key=value stand before and between options, as published commands have them; `--cfg job` is Hydra's."""
-    parse = parser.parse_known_args
-
-    def parse_sorted(given: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        words = list(given or ())
-        words = [word for before, word in zip(["", *words], words, strict=False)
-                 if (before, word) not in {("--cfg", "job"), ("-c", "job")}]  # fmt: skip
-        return parse(sorted(words, key=lambda word: "=" in word and not word.startswith("-")), namespace)
-
-    parser.parse_known_args = parse_sorted  # type: ignore[method-assign]

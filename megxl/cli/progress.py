@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-_UNITS = {"preparing": "channels", "embedding": "windows"}
+_UNITS = {"preparing": "channels", "embedding": "windows", "decoding": "word groups"}
 _SECONDS_BETWEEN_LINES = 10.0
 
 

@@ -1,18 +1,31 @@
-"""`megxl report`: the page of a pre-training run, finished or under way."""
+"""`megxl report`: the page of a run, of pre-training or of words, finished or under way."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from megxl.training.runs import Run
 
 _DESCRIPTION = """\
-Write report.html into the directory of a pre-training run: curves beside what guessers score, loss by level and corpus,
-how the codes are used, what the model fills in where a recording is hidden from it (decoded to a signal), where on the
-head it is right, who trained and who validated, and all settings. A run that goes on is shown as far as it is."""
+Write report.html into the directory of a run; one that goes on is shown as far as it is.
+
+Of a pre-training: curves beside what guessers score, loss by level and corpus, how the codes are used, what the model
+fills in where a recording is hidden from it (decoded to a signal), where on the head it is right, who trained and who
+validated, and all settings.
+
+Of a decoder of words (megxl finetune, megxl probe): the reported metric on the test with its interval, beside chance,
+frequent words and other runs; the protocol and what leaks in it; curves; every word, subject and session; what is taken
+for what; how much signal after a word's onset it takes; which sensors are used; and the passage with the decoded words
+below the true ones, where a click on a word shows its signal, its maps and its candidates."""
 
 _EXAMPLES = """\
 examples:
   megxl report checkpoints/small                      the page of a run: checkpoints/small/report.html
-  megxl report checkpoints/small --windows 32         let the model fill in more windows, for a steadier map
+  megxl report checkpoints/small --windows 32         let the model look at more, for a steadier map
   megxl report checkpoints/small --device cuda        on a GPU
+  megxl report logs/words --beside logs/noise logs/from-scratch
+                                                      a decoder of words beside its controls
 """
 
 
@@ -21,9 +34,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "report", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="the directory that megxl pretrain wrote")
+    parser.add_argument("run", metavar="RUN", type=Path,
+                        help="the directory that megxl pretrain, finetune or probe wrote")  # fmt: skip
     parser.add_argument("--windows", metavar="N", type=int,
-                        help="validation windows of each corpus that the model is shown (default: 8)")  # fmt: skip
+                        help="validation windows of each corpus, or test groups of words, that the model is shown "
+                        "(default: 8; of words without a GPU 1 where decoder or array is large)")  # fmt: skip
+    parser.add_argument("--beside", metavar="RUN", type=Path, nargs="+", default=[],
+                        help="other runs on the same words to compare with, as controls (of words only)")  # fmt: skip
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
 
 
@@ -32,18 +49,39 @@ def run(args: argparse.Namespace) -> int:
     from megxl.cli.loading import choose_device
     from megxl.cli.tables import print_table
     from megxl.errors import InputError
-    from megxl.reporting.training_page import WINDOWS, write_training_report
-    from megxl.reporting.training_tables import state_of, verdict_of
+    from megxl.reporting.training_tables import state_of
     from megxl.training.runs import Run
+    from megxl.training.words.config import WordsConfig
 
-    if not args.run.exists():
-        raise InputError(f"{args.run} does not exist; name the directory that `megxl pretrain` wrote.")
-    trained, windows = Run.open(args.run), WINDOWS if args.windows is None else args.windows
-    if windows < 1:
-        raise InputError(f"--windows {windows}: at least one window has to be looked at.")
-    page = write_training_report(trained, windows=windows, device=choose_device(args.device))
-    verdict, good = verdict_of(trained)
+    if not Run.exists(args.run):
+        raise InputError(f"{args.run} is no run; name a directory that `megxl pretrain`, `finetune` or `probe` wrote.")
+    trained = Run.open(args.run)
+    if args.windows is not None and args.windows < 1:
+        raise InputError(f"--windows {args.windows}: at least one window has to be looked at.")
+    words, device = isinstance(trained.config, WordsConfig), choose_device(args.device)
+    if args.beside and not words:
+        raise InputError(f"--beside compares decoders of words; {args.run} is a run of `{trained.config.made_by}`.")
+    page, verdict, good = (_of_words if words else _of_pretraining)(trained, args, str(device))
     rows = [("state", state_of(trained)), ("page", page)]
-    print_table(f"{trained.name}: a pre-training run", [("verdict", verdict), *rows] if good else rows,
-                None if good else verdict)  # fmt: skip
+    kind = "a decoder of words" if words else "a pre-training run"
+    print_table(f"{trained.name}: {kind}", [("verdict", verdict), *rows] if good else rows, None if good else verdict)
     return 0
+
+
+def _of_pretraining(trained: "Run", args: argparse.Namespace, device: str) -> tuple[Path, str, bool]:
+    from megxl.reporting.training_page import WINDOWS, write_training_report
+    from megxl.reporting.training_tables import verdict_of
+
+    page = write_training_report(trained, windows=args.windows or WINDOWS, device=device)
+    return page, *verdict_of(trained)
+
+
+def _of_words(trained: "Run", args: argparse.Namespace, device: str) -> tuple[Path, str, bool]:
+    from megxl.reporting.words.headline import verdict_of_run
+    from megxl.reporting.words.page import write_words_report
+    from megxl.training.runs import Run
+    from megxl.training.words.config import WordsConfig
+
+    beside = [Run.open(path, WordsConfig) for path in args.beside]
+    page = write_words_report(trained, beside=beside, groups=args.windows, device=device)
+    return page, *verdict_of_run(trained)

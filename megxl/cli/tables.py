@@ -1,7 +1,7 @@
-"""Two columns of what and how much, on a terminal or in a pipe."""
+"""Tables on a terminal or in a pipe: two columns of what and how much, or as many as there are."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 
 
@@ -17,6 +17,13 @@ def print_table(title: str, rows: Iterable[tuple[str, object]], warning: str | N
     width = max(len(name) for name, _ in cells)
     for name, value in cells:
         print(f"  {name:<{width}}  {value}")
+
+
+def print_columns(lines: Sequence[Sequence[str]]) -> None:
+    """Print cells below each other; the first line has the most."""
+    widths = [max(len(line[place]) for line in lines if place < len(line)) for place in range(len(lines[0]))]
+    for line in lines:
+        print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)).rstrip())
 
 
 def _print_rich(title: str, cells: list[tuple[str, str]], warning: str | None) -> None:
