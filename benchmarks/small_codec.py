@@ -105,7 +105,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     store = Store(args.store)
-    codec = train([store.recording(key) for key in store.keys()], args.steps, args.seed)
+    keys = store.keys()
+    codec = train([store.recording(key) for key in keys], args.steps, args.seed)
+    codec.provenance = {"weights": "loaded", "steps": args.steps, "seed": args.seed}
     codec.save_pretrained(args.out)
     print(f"written: {args.out}", file=sys.stderr)
 

@@ -24,13 +24,13 @@ GOALS = {"tuned": 24, "probed": 12}
 HEAD = """\
 # Memory of word decoding, on paper
 
-306 sensors, 50 words of 3 s (150 s), batch 1, targets of 1024. GB (10^9 bytes) of tensors at their peak, attention fused,
-not compiled. On a GPU come some 0.5 GB of libraries. Not measured on a GPU.
+306 sensors, 50 words of 3 s (150 s), batch 1, targets of 1024. GB (10^9 bytes) of tensors at their peak, attention
+fused, not compiled. On a GPU come some 0.5 GB of libraries. Not measured on a GPU.
 
     PYTHONPATH=. python benchmarks/word_memory.py --out benchmarks/word_memory.md
 
-`tests/training/words/test_plan.py` counts whole steps of fine-tuning on tensors without memory at this size: the sums agree within
-5 % (of probing, at 16 sensors, within 10 %). Goals: {tuned} GB to fine-tune, {probed} GB to probe.
+`tests/training/words/test_plan.py` counts whole steps of fine-tuning on tensors without memory at this size: the sums
+agree within 5 % (of probing, at 16 sensors, within 10 %). Goals: {tuned} GB to fine-tune, {probed} GB to probe.
 
 | | trained | weights, gradients, AdamW | rest | GB |
 |---|---|---|---|---|

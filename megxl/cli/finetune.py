@@ -63,9 +63,12 @@ def say_result(trained: "Run") -> None:
     except InputError as error:
         # the training is done and stays so
         page = f"none: {error}"
-    row = row_of(trained)
+    row, scored = row_of(trained), (trained.results() or {})["test"]
+    alone = scored["interval"] is None
+    bounds = "no interval: one group of words" if alone else f"{row.low:.4f} to {row.high:.4f}"
+    p = scored["metrics"][row.metric]["p"]
     rows = [
-        (row.metric, f"{row.result:.4f} ({row.low:.4f} to {row.high:.4f}), chance {row.chance:.4f}"),
+        (row.metric, f"{row.result:.4f} ({bounds}), chance {row.chance:.4f}{'' if p is None else f', p = {p:.3g}'}"),
         ("test", row.task),
         ("hours of training", f"{row.hours:.3g}"),
         ("decoder", trained.path / "model"),

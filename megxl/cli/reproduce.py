@@ -34,7 +34,7 @@ how many hours of the first method replace those of every other one. A CSV file 
 
 _CURVE_EXAMPLES = """\
 examples:
-  megxl reproduce curve runs/tuned runs/conv --out hours.png    of `megxl finetune -m data.train_hours=0.5,1,2 seed=1,2,3`
+  megxl reproduce curve runs/tuned runs/conv --out hours.png      of sweeps over data.train_hours and seed
 """
 
 

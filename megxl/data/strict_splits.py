@@ -4,7 +4,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from megxl.data.group_splits import PUBLISHED_RATIOS, GroupSplit, checked_ratios
@@ -85,9 +85,9 @@ def strict_split(groups: WordGroupSet, rule: Strict | None = None) -> GroupSplit
     for part, ratio in zip(PARTS, rule.ratios, strict=True):
         if ratio > 0 and not chosen[part]:
             raise InputError(
-                f"No group is left for {part} ({split.summary}) There are too few of what stays whole "
-                f"({rule.by}) in {len(groups.recordings)} recordings: choose by='block' with a smaller block_s, or "
-                "other ratios."
+                f"No group is left for {part} ({replace(split, notes=()).summary}) There are too few of what stays "
+                f"whole ({rule.by}) in {len(groups.recordings)} recordings: choose by='block' with a smaller "
+                "block_s, or other ratios."
             )
     together = rule.same_text_together
     check_split(

@@ -74,7 +74,7 @@ class MEGXL(nn.Module, Pretrained):
         if compat not in get_args(Compat):
             raise InputError(f"compat must be one of {', '.join(get_args(Compat))}, not {compat!r}.")
         self.config = config = config or MEGXLConfig()
-        self.compat = compat
+        self.compat: Compat = compat
         self.provenance = {"weights": "random"}
         self.recipe = {}
         self.embedding = TokenEmbedding(config)

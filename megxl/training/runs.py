@@ -212,7 +212,7 @@ class Run(Generic[C]):
             return
         if not (path / CONFIG).is_file():
             raise InputError(f"run: {path} exists and is no run; choose another name with run=PATH.")
-        if not overwrite:
+        if not (overwrite or _never_began(path)):
             raise InputError(
                 f"run: {path} exists already. Go on with it (resume=true), replace it (overwrite=true), or choose "
                 "another name with run=PATH."
@@ -226,6 +226,12 @@ class Run(Generic[C]):
         text = yaml.safe_dump(_kept(self.config), sort_keys=False, allow_unicode=True)
         _write_text(self.path / CONFIG, text)
         write_json(self.path / ENVIRONMENT, environment)
+
+
+def _never_began(path: Path) -> bool:
+    """Whether a run failed before its first step, so that nothing is lost with it."""
+    status = _read_json(path / STATUS) or {}
+    return status.get("state") == "failed" and not status.get("step") and not any((path / CHECKPOINTS).glob("*"))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -47,6 +47,8 @@ def test_the_items_of_a_part_are_those_of_the_whole(tmp_path, layout):
     chosen = [len(groups) - 1, 2, 0, 2]
     whole, part = WordGroupDataset(groups, seed=0), WordGroupDataset(groups.part(chosen), seed=0)
     assert len(part) == 3 and part.groups.recordings == groups.recordings
+    kept = whole.only(chosen)
+    assert kept.groups == part.groups and kept.layout.fingerprint == part.layout.fingerprint and len(whole) > 3
     for item, index in zip((part[n] for n in range(3)), sorted(set(chosen)), strict=True):
         other = whole[index]
         np.testing.assert_array_equal(item.signal_CT, other.signal_CT)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from megxl.decoding.metrics import Metric, measure
-from megxl.decoding.retrieval import all_credits, find_places, scores
+from megxl.decoding.retrieval import all_credits, find_places, occurs, scores
+from megxl.errors import InputError
 from tests.decoding.predicting import predict
 
 
@@ -15,6 +16,17 @@ def test_credits_of_all_candidates_are_those_of_each_as_the_true_word():
         for label in range(7):
             one_by_one = find_places(predict(scores_NV, [label] * 40)).credits(k)
             np.testing.assert_allclose(all_credits(scores_NV, k)[:, label], one_by_one, atol=1e-12)
+
+
+@pytest.mark.parametrize(("label", "among", "there"), [(2, None, True), (2, 3, True), (2, 2, False), (2, 9, True)])
+def test_a_word_occurs_among_candidates_just_where_it_can_be_ranked(label, among, there):
+    predictions = predict(np.eye(4)[[label]], [label])
+    assert occurs(predictions, among) == there
+    if there:
+        assert len(find_places(predictions, among)) == 1
+    else:
+        with pytest.raises(InputError, match="nothing can be retrieved"):
+            find_places(predictions, among)
 
 
 @pytest.mark.parametrize(("n_rows", "n_pairs", "width"), [(40, 20, 33), (1, 9, 1000), (3, 37, 1024)])

@@ -42,6 +42,15 @@ def test_an_existing_run_is_not_begun_again_by_accident(tmp_path):
     assert made(tmp_path, overwrite=True).checkpoint_to_resume() is None
 
 
+def test_a_run_that_failed_before_its_first_step_is_in_nobodys_way(tmp_path):
+    made(tmp_path).set_status("failed", message="No group is left for test.")
+    run = made(tmp_path)
+    assert run.status["state"] == "running"
+    run.set_status("failed", step=3)
+    with pytest.raises(InputError, match="exists already"):
+        made(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["thesis.tex", "data"])
 def test_nothing_but_a_run_is_overwritten(tmp_path, name):
     run = made(tmp_path)

@@ -187,7 +187,15 @@ class WordsModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the frozen weights beside those that were kept."""
         mine = self.state_dict()
-        checkpoint["state_dict"] = {n: mine[n] for n in self._frozen()} | checkpoint["state_dict"]
+        given = checkpoint["state_dict"] = {n: mine[n] for n in self._frozen()} | checkpoint["state_dict"]
+        for name in sorted(mine.keys() | given.keys()):
+            here, there = (tuple(state[name].shape) if name in state else "none" for state in (mine, given))
+            if here != there:
+                raise InputError(
+                    f"The checkpoint to go on from is of another decoder ({name.removeprefix('decoder.')}: {there} "
+                    f"there, {here} here); give the backbone, head, sensors and targets that it was trained with, or "
+                    "leave training.resume_checkpoint out."
+                )
 
     def _frozen(self) -> set[str]:
         """Names of what a training leaves as it is: weights, and all that belongs to a frozen backbone or its codec."""

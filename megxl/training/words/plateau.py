@@ -47,7 +47,13 @@ class Plateau:
         return self.since >= self.patience
 
     def is_best(self, chosen: Mapping[str, Any] | None) -> bool:
-        """Whether weights are those of the best epoch, by what was chosen of them (epoch, value); before it, any are."""
+        """Whether weights are those of the best epoch, by what is said of them; before there is one, none are missed.
+
+        Parameters
+        ----------
+        chosen : mapping, optional
+            Their epoch and value; None: there are no weights.
+        """
         if self.best_epoch < 0:
             return True
         return chosen is not None and (chosen["epoch"], chosen["value"]) == (self.best_epoch, self.best)

@@ -136,7 +136,13 @@ def _strict(groups: WordGroupSet, stored: Sequence[StoredRecording], config: "Wo
             gap_s=data.gap_s,
             block_s=data.block_s,
         )
-        return strict_split(groups, rule)
+        try:
+            return strict_split(groups, rule)
+        except InputError as error:
+            raise InputError(
+                f"data.protocol = strict: {error} The keys are data.strict_by, data.block_s and data.split_ratios; "
+                f"groups are smaller with data.words_per_segment below {data.words_per_segment}."
+            ) from error
     split = recordings_split(groups, _by_sessions(stored, _with_last_sessions(stored, data)))
     try:
         check_split(groups, split, gap_s=data.gap_s)

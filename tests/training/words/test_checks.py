@@ -34,7 +34,7 @@ REFUSED = [
     ({"model__sees": "nothing"}, r"model.sees = nothing .*sequence"),
     ({"model__backbone": "convolution", "model__head": "sensors"}, r"model: head = 'sensors'"),
     ({"t5__context": "group", "model__head": "sequence"}, r"t5.context = group and model.head = sequence"),
-    ({"t5__model_name": "no-such-encoder/at-all"}, r"t5.model_name = no-such-encoder"),
+    ({"t5__model_name": "/no/such/encoder"}, r"t5.model_name = /no/such/encoder"),
     ({"model__criss_cross_checkpoint": None}, r"model.criss_cross_checkpoint has no value"),
     ({"model__backbone": "codec", "model__criss_cross_checkpoint": None}, r"model.tokenizer_checkpoint has no value"),
     ({"model__criss_cross_checkpoint": "/nowhere"}, r"model.criss_cross_checkpoint = /nowhere"),
@@ -74,3 +74,8 @@ def test_a_model_of_random_weights_is_drawn_from_the_seed(store):
     first, again, other = (model.layers[0].state_dict() for model in models if model is not None)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_weights_that_were_never_trained_are_told_unless_they_are_wanted(store):
+    assert any("RANDOM WEIGHTS" in note for note in check_before_work(words_config(store)).notes)
+    assert not check_before_work(words_config(store, model__train_from_scratch=True)).notes

@@ -1,7 +1,9 @@
 """Whole runs: what they hold at their end, that they learn what is in the signal and nothing else, how they fail."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,14 @@ from megxl.decoding.predictions import read_predictions
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
 from megxl.training.runs import Run
+from megxl.training.stopping import Stopped
 from megxl.training.words import engine
 from megxl.training.words.engine import decode_words
 from megxl.training.words.module import WordsModule
 from tests.training.words.small_words import make_backbone, make_word_store, words_config
 
 QUICK = {"logging__tensorboard": False}
-PROBE = {"command": "probe", "training__probe_lr": 1e-2, **QUICK}
+PROBE = {"command": "probe", "training__probe_lr": 1e-2, "model__head": "mlp", **QUICK}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,8 @@ def test_the_best_epoch_is_kept_and_its_predictions_are_those_of_the_kept_decode
     best = max(rows, key=lambda row: (row["selected"], row["step"]))
     chosen = read_decoder(run.path / "model").about["chosen"]
     assert chosen["epoch"] == best["epoch"] and chosen["value"] == best[name]
+    rows = [row for row in rows if row["step"] <= best["step"]]
+    assert best[name] == max(row[name] for row in rows), "the first validation is always better than none"
     assert run.results()["validation"]["metrics"][name]["value"] == pytest.approx(best[name], abs=1e-9)
 
 
@@ -93,6 +98,32 @@ def test_a_run_goes_on_from_the_checkpoint_of_another(run, store, tmp_path):
     assert [row["step"] for row in other.validation()] == [84] and other.validation()[0]["selected"] == 1
     assert any("Going on after step 63" in note for note in told)
     assert any("not in this run" in note for note in told)
+
+
+def test_weights_of_another_epoch_than_the_best_are_not_taken_for_it(run, store, tmp_path):
+    copy, told = tmp_path / "run", []
+    shutil.copytree(run.path, copy)
+    table = json.loads((copy / "model" / "decoder.json").read_text())
+    table["about"]["chosen"]["epoch"] += 1
+    (copy / "model" / "decoder.json").write_text(json.dumps(table))
+    again = words_config(store, **PROBE, training__num_epochs=4, run=str(copy), resume=True)
+    assert decode_words(again, tell=told.append).validation()[-1]["selected"] == 1
+    assert any("not in this run" in note for note in told)
+
+
+def test_a_run_that_was_stopped_before_its_first_validation_misses_no_weights(store, tmp_path, monkeypatch):
+    told: list[str] = []
+    path, step = tmp_path / "run", WordsModule.training_step
+    monkeypatch.setattr(
+        WordsModule, "training_step", lambda self, *a: (os.kill(os.getpid(), signal.SIGTERM), step(self, *a))[1]
+    )
+    with pytest.raises(Stopped):
+        decode_words(words_config(store, **PROBE, run=str(path)))
+    monkeypatch.setattr(WordsModule, "training_step", step)
+    assert not (path / "model").exists()
+    decode_words(words_config(store, **PROBE, run=str(path), resume=True), tell=told.append)
+    assert any("Going on after step 1" in note for note in told)
+    assert not any("not in this run" in note for note in told)
 
 
 def test_the_test_part_is_predicted_once_and_after_training(store, tmp_path, monkeypatch):
@@ -159,6 +190,9 @@ def test_words_in_the_signal_are_learnt_and_noise_is_not(tmp_path):
 @pytest.mark.slow
 def test_a_fine_tuned_backbone_says_what_it_saw(store, tmp_path):
     run = decode_words(words_config(store, training__criss_cross_lr=1e-2, run=str(tmp_path / "run"), **QUICK))
+    name = run.results()["about"]["selection_metric"]
+    best = max((row for row in run.validation() if row["selected"]), key=lambda row: row["step"])
+    assert run.results()["validation"]["metrics"][name]["value"] == pytest.approx(best[name], abs=1e-9)
     model, start = (
         MEGXL.from_pretrained(run.path / "model" / "backbone"),
         MEGXL.from_pretrained(store.parent / "backbone"),

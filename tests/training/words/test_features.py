@@ -1,7 +1,9 @@
 """Features that are kept: the backbone's own, once, by all that they depend on."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +14,15 @@ import numpy as np
 import torch
 
 from megxl.data.batch import collate
+from megxl.decoding.building import DecoderSpec, build_decoder
 from megxl.errors import InputError
+from megxl.store.entry import StoredRecording
 from megxl.training.words import features
 from megxl.training.words.checks import check_before_work
 from megxl.training.words.data import WordsData
 from megxl.training.words.features import FeatureData, feature_place
 from megxl.training.words.making import frozen_backbone
+from megxl.training.words.module import estimate
 from tests.training.words.small_words import make_backbone, make_word_store, words_config
 
 PROBE = {"command": "probe"}
@@ -104,14 +109,8 @@ def test_features_of_drawn_signals_depend_on_the_seed(store, tmp_path):
     assert not one & other and plain == same
 
 
-@pytest.mark.parametrize("what", ["bads", "sensors", "signal"])
-def test_features_of_recordings_that_were_prepared_anew_are_others(store, tmp_path, what, monkeypatch):
-    before = all_files(feature_data(store, tmp_path))
-    change = {
-        "bads": lambda stored: (stored.sensors.names[0],),
-        "sensors": lambda stored: replace(stored.sensors, positions_C3=stored.sensors.positions_C3 * 1.01),
-        "signal": lambda stored: replace(stored.signal, facts=replace(stored.signal.facts, sha256="0" * 64)),
-    }[what]
+def prepared_anew(monkeypatch, what: str, change: Callable[[StoredRecording], Any]) -> None:
+    """Have all recordings differ in one field."""
     whole = WordsData._grouped
 
     def changed(self):
@@ -120,12 +119,41 @@ def test_features_of_recordings_that_were_prepared_anew_are_others(store, tmp_pa
         return kept._replace(groups=replace(kept.groups, recordings=told))
 
     monkeypatch.setattr(WordsData, "_grouped", changed)
+
+
+def test_a_head_says_of_kept_features_what_it_says_of_the_signal(store, tmp_path, monkeypatch):
+    prepared_anew(monkeypatch, "bads", lambda stored: stored.sensors.names[1:3])
+    data = feature_data(store, tmp_path, model__head="sensors", data__max_channel_dim=12)
+    data.prepare_data()
+    whole = next(iter(data.whole_loader(data.dataset("test")))).normalized(3.0)
+    data.setup("fit")
+    kept = next(iter(data.test_dataloader()))
+    assert kept.words == whole.words and kept.features_BWCD.shape[2] == 12 and kept.sensor_mask_BC[0].sum() == 6
+    spec = DecoderSpec(
+        head="sensors", width=data._backbone.width, target_width=8, hidden=16, subjects=("armeni/sub-1",)
+    )
+    decoder = build_decoder(spec, model=data._backbone.model, trains=False).eval()
+    torch.nn.init.normal_(decoder.subjects.vectors_SD)
+    with torch.no_grad():
+        one, other = (estimate(decoder, batch, data.subjects) for batch in (whole, kept))
+    torch.testing.assert_close(other, one, rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize("what", ["bads", "sensors", "signal"])
+def test_features_of_recordings_that_were_prepared_anew_are_others(store, tmp_path, what, monkeypatch):
+    before = all_files(feature_data(store, tmp_path))
+    change = {
+        "bads": lambda stored: (stored.sensors.names[0],),
+        "sensors": lambda stored: replace(stored.sensors, positions_C3=stored.sensors.positions_C3 * 1.01),
+        "signal": lambda stored: replace(stored.signal, facts=replace(stored.signal.facts, sha256="0" * 64)),
+    }[what]
+    prepared_anew(monkeypatch, what, change)
     assert not before & all_files(feature_data(store, tmp_path))
 
 
 def test_the_way_a_model_computes_is_part_of_its_fingerprint(store):
     config = words_config(store, **PROBE)
-    backbone = frozen_backbone(config, check_before_work(config))
+    backbone: Any = frozen_backbone(config, check_before_work(config))
     before = features._weights(backbone)
     backbone.model.compat = "reference"
     assert features._weights(backbone) != before
@@ -158,7 +186,7 @@ def test_damaged_features_are_refused(store, tmp_path):
     with pytest.raises(InputError, match="features of 5 words, not 6; delete it"):
         data.dataset("validation")[0]
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match="cannot be read .*; delete it"):
+    with pytest.raises(InputError, match=r"cannot be read .*; delete it"):
         data.dataset("validation")[0]
 
 

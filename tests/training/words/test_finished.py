@@ -6,10 +6,19 @@ import pytest
 
 from megxl.errors import InputError
 from megxl.training.configuring import compose
-from megxl.training.runs import RESULTS
+from megxl.training.runs import RESULTS, write_json
 from megxl.training.words.config import WordsConfig
 from megxl.training.words.finished import method_of, read_rows, write_rows
 from tests.training.words.finished_runs import METRIC, finish, finish_curve
+
+
+def test_a_run_whose_test_part_has_no_word_of_the_reported_set_is_refused(tmp_path):
+    run = finish(tmp_path / "run", 0.4)
+    told = run.results()
+    del told["test"]["metrics"][METRIC]
+    write_json(run.path / RESULTS, told)
+    with pytest.raises(InputError, match=rf"has no {METRIC}: no word of its test part"):
+        read_rows([run.path])
 
 
 def test_a_row_tells_what_the_run_was_and_what_came_out(tmp_path):

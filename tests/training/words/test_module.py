@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ pytest.importorskip("lightning.pytorch")
 
 from lightning.pytorch import Callback, Trainer
 
+from megxl.errors import InputError
 from megxl.training.words.batches import with_targets
 from megxl.training.words.module import WordsModule, make_loss, parameter_groups
 from megxl.training.words.sections import LossSection
@@ -105,6 +108,26 @@ def test_the_loss_is_of_the_words_that_are_there_and_new():
     assert float(found) == pytest.approx(by_hand(estimates_NE.detach(), ["the", "of", "the", "door"]), rel=1e-5)
 
 
+def test_a_validation_has_each_word_once_in_the_order_of_the_files_and_the_mean_loss_of_its_batches():
+    items = [item(0, "the", "of"), item(1, "door"), item(2, "river", "the", "house")]
+    module = small_module()
+    trained(module, [batch(*items)], epochs=1)
+    module.eval()
+    # as two ranks would join them: the second one's batches follow the first one's
+    module._sampler = lambda: SimpleNamespace(batches=lambda epoch: [[2, 0], [1, 0]])
+    batches = [batch(items[2], items[0]), batch(items[1], item(0, "the", "of", repeated=True))]
+    with torch.no_grad():
+        module.on_validation_epoch_start()
+        losses = []
+        for number, words in enumerate(with_targets(one, targets()) for one in batches):
+            module.validation_step(words, number)
+            losses.append(float(module.loss(module.estimates(words), words.targets_NE, words.numbers_N)))
+        module.on_validation_epoch_end()
+        alone = [module.estimates(with_targets(batch(one), targets())) for one in items]
+    torch.testing.assert_close(module.validated.estimates_NE, torch.cat(alone))
+    assert module.validated.loss == pytest.approx(sum(losses) / 2)
+
+
 def test_a_step_depends_on_its_items_and_not_on_what_chance_did_before():
     settings = config(model__word_mlp__dropout=0.5)
     watches = []
@@ -115,6 +138,21 @@ def test_a_step_depends_on_its_items_and_not_on_what_chance_did_before():
     assert watches[0].losses == watches[1].losses
     still = trained(small_module(), [batch(*SHARES[0][0])])
     assert watches[0].losses[0] != still.losses[0], "dropout is on"
+
+
+@pytest.mark.parametrize("command", ["finetune", "probe"])
+def test_a_model_that_was_loaded_in_evaluation_trains_with_dropout_unless_it_is_frozen(command):
+    settings = config(command=command, model__head="mlp")
+    made, modes = parts(settings), []
+    made.decoder.eval()
+    module = WordsModule(settings, lambda: made)
+    backbone: Any = made.decoder.backbone
+    module.on_train_batch_start = lambda *_: modes.append(
+        (made.decoder.head.training, {one.training for one in backbone.model.layers.modules()})
+    )
+    trained(module, [batch(*SHARES[0][0])])
+    assert modes == [(True, {command == "finetune"})] * 2
+    assert not any(one.training for one in backbone.model.tokenizer.modules())
 
 
 def test_weights_have_the_published_rates_and_decay():
@@ -136,6 +174,7 @@ def test_weights_have_the_published_rates_and_decay():
     ("changes", "expected"),
     [
         ({"model__train_from_scratch": True}, {"backbone": 1e-4, "head": 1e-4}),
+        ({"model__backbone": "convolution", "model__head": "linear"}, {"backbone": 1e-4, "head": 1e-4}),
         ({"command": "probe", "model__head": "linear"}, {"head": 2e-3}),
     ],
 )
@@ -157,6 +196,30 @@ def test_scale_and_shift_stay_as_published_unless_they_are_to_be_learnt():
 def test_the_loss_is_the_one_that_is_named(kind, name):
     loss = make_loss(LossSection(kind=kind, duplicates="vector", norm_kind="x"))
     assert type(loss).__name__ == name and loss.duplicates == "cosine" and loss.norm_kind == "x"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_activations_are_recomputed_if_the_key_says_so(wanted):
+    made = parts(config(model__use_gradient_checkpointing=wanted))
+    backbone: Any = made.decoder.backbone
+    before, times = type(backbone.model.layers[0]).forward, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(backbone.model.layers[0]), "forward", lambda *a, **k: (times.append(1), before(*a, **k))[1])
+        module = WordsModule(config(model__use_gradient_checkpointing=wanted), lambda: made)
+        trained(module, [batch(*SHARES[0][0])], epochs=1)
+    assert len(times) == (2 if wanted else 1)
+
+
+def test_the_loss_has_the_options_that_are_given():
+    one = make_loss(LossSection(reduction="mean", temperature=False, bias=False))
+    assert one.reduction == "mean" and float(one.temperature) == 0 and float(one.bias) == 0
+    assert make_loss(LossSection()).reduction == "sum" and make_loss(LossSection()).duplicates == "word"
+    assert [make_loss(LossSection(kind="clip", symmetric=both)).symmetric for both in (True, False)] == [True, False]
+
+
+def test_the_chance_of_a_step_is_that_of_its_items_and_their_epoch():
+    seeds = [with_targets(batch(*items), targets()).seed for items in (*SHARES[0], *SHARES[1], SHARES[0][0])]
+    assert seeds[4] == seeds[0] and len(set(seeds)) == 4
 
 
 def test_the_gradient_is_clipped_over_all_weights_together():
@@ -208,3 +271,15 @@ def test_two_processes_equal_one_with_all_words(tmp_path):
         assert gradients.keys() == alone.gradients.keys()
         for name, gradient in gradients.items():
             torch.testing.assert_close(gradient, alone.gradients[name], rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_of_another_decoder_is_refused_by_the_first_weight_that_differs():
+    module, other = WordsModule(config(), lambda: parts(config())), parts(config(model__head="sensors")).decoder
+    module.decoder = parts(config()).decoder
+    mine = {"decoder." + name: tensor for name, tensor in module.decoder.state_dict().items()}
+    head = next(name for name, tensor in mine.items() if ".head." in name and tensor.ndim == 2)
+    with pytest.raises(InputError, match=r"another decoder \(head\..* there, .* here\).*resume_checkpoint"):
+        module.on_load_checkpoint({"state_dict": {"decoder." + n: t for n, t in other.state_dict().items()}})
+    with pytest.raises(InputError, match=r"\(3, 3\) there"):
+        module.on_load_checkpoint({"state_dict": module.state_dict() | {head: torch.zeros(3, 3)}})
+    module.on_load_checkpoint({"state_dict": module.state_dict()})

@@ -40,6 +40,17 @@ def test_rates_stay_where_the_best_of_selection_and_of_rates_differ():
     assert rules.since == 8 and rules.exhausted and optimizer.param_groups[0]["lr"] == 1e-5
 
 
+def test_weights_are_the_best_if_they_are_of_its_epoch_and_value():
+    rules, _ = plateau()
+    assert rules.is_best(None) and rules.is_best({"epoch": 3, "value": 0.1}), "there is no best epoch that could lack"
+    rules.judge(0.2, 0)
+    rules.judge(0.1, 1)
+    assert rules.is_best({"epoch": 0, "value": 0.2, "step": 9})
+    assert not any(map(rules.is_best, (None, {"epoch": 1, "value": 0.2}, {"epoch": 0, "value": 0.1})))
+    rules.forget_best()
+    assert rules.judge(0.0, 2) and rules.best_epoch == 2
+
+
 @pytest.mark.parametrize("stop", range(1, 13))
 def test_a_state_goes_on_as_if_it_had_never_stopped(stop):
     values = torch.rand(14, generator=torch.Generator().manual_seed(stop)).tolist()

@@ -1,4 +1,4 @@
-"""Decoding runs in processes of their own, killed in the middle of an epoch: what is resumed is the unbroken run."""
+"""Decoding runs that are killed or stopped in the middle of an epoch: what is resumed is the unbroken run."""
 
 import os
 import signal
@@ -14,7 +14,9 @@ pytest.importorskip("wordllama")
 
 import torch
 
+from megxl.training.stopping import Stopped
 from megxl.training.words.engine import decode_words
+from megxl.training.words.module import WordsModule
 from tests.training.small_run import environment, unequal
 from tests.training.words.small_words import make_backbone, make_word_store, words_config
 
@@ -22,7 +24,9 @@ EPOCH = 21
 SCRIPT = """
 import sys
 from pathlib import Path
+from megxl.training.stopping import Stopped
 from megxl.training.words.engine import decode_words
+from megxl.training.words.module import WordsModule
 from tests.training.words.small_words import words_config
 from tests.training.words.test_resume import SETTINGS
 
@@ -31,7 +35,7 @@ if __name__ == "__main__":
     decode_words(words_config(store, **SETTINGS, **changes, run=run, resume="auto"))
 """
 SETTINGS = {
-    "training__num_epochs": 4,
+    "training__num_epochs": 3,
     "training__patience": 2,
     "model__word_mlp__dropout": 0.3,
     "logging__log_every_n_steps": 4,
@@ -59,16 +63,32 @@ def last_step(run: Path) -> int:
     return int(rows[-1].split(",")[0]) if rows else 0
 
 
-def signalled(folder: Path, store: Path, run: Path, changes: dict, number: signal.Signals, step: int) -> None:
+def killed(folder: Path, store: Path, run: Path, changes: dict, step: int) -> None:
     process = started(folder, store, run, changes)
     deadline = time.monotonic() + SECONDS
     while last_step(run) < step:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
         time.sleep(0.002)
-    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGKILL)
     said = process.communicate(timeout=SECONDS)[1]
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), said
+    assert process.returncode == -signal.SIGKILL, said
     assert not (run / "results.json").exists(), "the signal came too late to test anything"
+
+
+def stopped(store: Path, run: Path, changes: dict, step: int) -> None:
+    """Go on, and take a signal in the middle of a step."""
+    whole, sent = WordsModule.training_step, []
+
+    def signalled(self, *batch):
+        if self.trainer.global_step == step and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+        return whole(self, *batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WordsModule, "training_step", signalled)
+        with pytest.raises(Stopped) as caught:
+            decode_words(words_config(store, **SETTINGS, **changes, run=str(run), resume="auto"))
+    assert f"Stopped after step {step + 1};" in caught.value.sentence
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -87,15 +107,22 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [{"training__criss_cross_lr": 1e-3}, {"command": "probe", "model__subject_embedding": True}],
-    ids=["finetune", "probe"],
-)
-def test_a_run_that_is_killed_in_an_epoch_becomes_the_unbroken_run(store, tmp_path, changes):
+def test_a_run_that_is_killed_in_an_epoch_becomes_the_unbroken_run(store, tmp_path):
     whole, run = tmp_path / "whole" / "run", tmp_path / "killed" / "run"
+    changes = {"training__criss_cross_lr": 1e-3, "loss__learnable": True}
     decode_words(words_config(store, **SETTINGS, **changes, run=str(whole)))
-    signalled(tmp_path, store, run, changes, signal.SIGKILL, EPOCH + 6)
-    signalled(tmp_path, store, run, changes, signal.SIGTERM, EPOCH + 10)
+    killed(tmp_path, store, run, changes, EPOCH + 6)
+    stopped(store, run, changes, EPOCH + 10)
+    decode_words(words_config(store, **SETTINGS, **changes, run=str(run), resume=True))
+    assert differences(run, whole) == []
+
+
+@pytest.mark.slow
+def test_a_probe_that_is_stopped_in_an_epoch_becomes_the_unbroken_run(store, tmp_path):
+    whole, run = tmp_path / "whole" / "run", tmp_path / "stopped" / "run"
+    changes = {"command": "probe", "model__subject_embedding": True, "trainer__accumulate_grad_batches": 2}
+    decode_words(words_config(store, **SETTINGS, **changes, run=str(whole)))
+    for step in (3, EPOCH // 2 + 5):
+        stopped(store, run, changes, step)
     decode_words(words_config(store, **SETTINGS, **changes, run=str(run), resume=True))
     assert differences(run, whole) == []

@@ -6,9 +6,10 @@ import torch
 from megxl.decoding.in_context import encode_in_context
 from megxl.decoding.targets import TransformersEncoder, open_encoder
 from megxl.errors import InputError
+from megxl.training.words import targets as module
 from megxl.training.words.config import WordsConfig
 from megxl.training.words.sections import TargetSection
-from megxl.training.words.targets import WordTargets, width_note
+from megxl.training.words.targets import EncodingTold, WordTargets, width_note
 
 pytest.importorskip("transformers")
 from tests.decoding.small_text_models import save_t5
@@ -30,6 +31,15 @@ def section(t5, tmp_path, **options) -> TargetSection:
 
 def make(*arguments, **options) -> WordTargets:
     return WordTargets.make(*arguments, device="cpu", **options)
+
+
+def test_long_encoding_is_told_every_half_a_minute(monkeypatch):
+    now, told = [100.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    encoding = EncodingTold(told.append)
+    for done, now[0] in ((1, 101.0), (2, 129.0), (3, 131.0), (4, 140.0), (5, 162.0)):
+        encoding(done, 5)
+    assert [note.split()[1] for note in told] == ["3", "5"]
 
 
 def test_words_alone_are_the_encoder_s_item_after_item(t5, tmp_path):
