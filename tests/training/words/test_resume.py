@@ -28,11 +28,14 @@ from megxl.training.stopping import Stopped
 from megxl.training.words.engine import decode_words
 from megxl.training.words.module import WordsModule
 from tests.training.words.small_words import words_config
-from tests.training.words.test_resume import SETTINGS
+from tests.training.words.test_resume import SETTINGS, stopped
 
 if __name__ == "__main__":
-    store, run, changes = Path(sys.argv[1]), sys.argv[2], eval(sys.argv[3])
-    decode_words(words_config(store, **SETTINGS, **changes, run=run, resume="auto"))
+    store, run, changes, step = Path(sys.argv[1]), sys.argv[2], eval(sys.argv[3]), int(sys.argv[4])
+    if step:
+        stopped(store, Path(run), changes, step)
+    else:
+        decode_words(words_config(store, **SETTINGS, **changes, run=run, resume="auto"))
 """
 SETTINGS = {
     "training__num_epochs": 3,
@@ -51,10 +54,16 @@ def store(tmp_path_factory) -> Path:
     return make_word_store(folder)
 
 
-def started(folder: Path, store: Path, run: Path, changes: dict) -> "subprocess.Popen[str]":
+def started(folder: Path, store: Path, run: Path, changes: dict, step: int = 0) -> "subprocess.Popen[str]":
+    """Begin or go on in a process of its own: one that has run other tests may round its sums otherwise."""
     (folder / "decode.py").write_text(SCRIPT)
-    command = [sys.executable, str(folder / "decode.py"), str(store), str(run), repr(changes)]
+    command = [sys.executable, str(folder / "decode.py"), str(store), str(run), repr(changes), str(step)]
     return subprocess.Popen(command, env=environment(), start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: "subprocess.Popen[str]") -> None:
+    said = process.communicate(timeout=SECONDS)[1]
+    assert process.returncode == 0, said
 
 
 def last_step(run: Path) -> int:
@@ -110,10 +119,10 @@ def differences(one: Path, other: Path) -> list[str]:
 def test_a_run_that_is_killed_in_an_epoch_becomes_the_unbroken_run(store, tmp_path):
     whole, run = tmp_path / "whole" / "run", tmp_path / "killed" / "run"
     changes = {"training__criss_cross_lr": 1e-3, "loss__learnable": True}
-    decode_words(words_config(store, **SETTINGS, **changes, run=str(whole)))
+    ended(started(tmp_path, store, whole, changes))
     killed(tmp_path, store, run, changes, EPOCH + 6)
-    stopped(store, run, changes, EPOCH + 10)
-    decode_words(words_config(store, **SETTINGS, **changes, run=str(run), resume=True))
+    ended(started(tmp_path, store, run, changes, EPOCH + 10))
+    ended(started(tmp_path, store, run, changes))
     assert differences(run, whole) == []
 
 
