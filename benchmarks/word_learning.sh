@@ -43,6 +43,8 @@ for seed in 1 2 3; do
     decode "tuned-$seed" finetune seed=$seed training.num_epochs=12 training.patience=12
     decode "scratch-$seed" finetune seed=$seed training.num_epochs=12 training.patience=12 model.train_from_scratch=true
     decode "probe-$seed" probe seed=$seed
+    decode "probe-mlp-$seed" probe seed=$seed model.head=mlp
+    decode "probe-mlp-random-$seed" probe seed=$seed model.head=mlp control=random_backbone
     decode "probe-random-$seed" probe seed=$seed control=random_backbone
     decode "convolution-$seed" finetune seed=$seed "${convolution[@]}" training.num_epochs=10
     for control in noise time_shuffle shuffled_words duration_only; do

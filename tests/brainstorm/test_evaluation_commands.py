@@ -62,7 +62,7 @@ def test_a_published_command_ends_in_results_at_chance_where_words_have_nothing_
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", f"brainstorm.{module}", *words],
-        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=240,
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "run")
