@@ -1,6 +1,7 @@
 """From a dataset and a sampler to a loader of batches, with workers that start in any way and an order that resumes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
@@ -23,10 +24,14 @@ class RecordingLoader(DataLoader[Batch]):
     batch_sampler: RecordingBatchSampler
     count: Callable[[], dict[str, Any]]
     """Says where the training is; whoever trains knows it, not the loader, whose workers read ahead."""
+    starting: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+    """Within what this makes, workers start: they inherit what holds there, such as signals that are held back."""
 
     def __iter__(self) -> Iterator[Batch]:
         """Read the batches that the sampler has left in its epoch; nothing is fetched before the first is asked for."""
-        yield from super().__iter__()
+        with self.starting():
+            batches = super().__iter__()
+        yield from batches
 
     def state_dict(self) -> dict[str, Any]:
         """Say where the training is in the order of batches."""

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
     raise InputError("Training needs Lightning: pip install 'megxl[train]'.") from error
 
 if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
+    from megxl.data.loading import RecordingLoader
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
 """Of people, containers and batch systems; SIGUSR1 is what SLURM is asked to send before the time is over."""
@@ -85,7 +85,7 @@ class StopRequest(Callback):
             # the question goes from processor to processor: no step waits for a GPU
             self._between_hosts = torch.distributed.new_group(backend="gloo")
         for loader in _loaders(trainer.train_dataloader) + _loaders(trainer.val_dataloaders):
-            loader.worker_init_fn = ignore_signals
+            loader.worker_init_fn, loader.starting = ignore_signals, held_back
 
     def _claim(self) -> None:
         for number in SIGNALS:
@@ -98,8 +98,28 @@ class StopRequest(Callback):
         self.number = number
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold SIGTERM back for the time; processes that are started, and all their threads, go on with that.
+
+    A worker has threads before anything of ours runs in it, if its parent had set their number, and one of them would
+    take the signal.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ignore_signals(worker: int) -> None:
-    """Make a worker of a loader deaf to signals, but for the SIGTERM by which the training ends its workers."""
+    """Make a worker of a loader deaf to signals, but for the SIGTERM by which the training ends its workers.
+
+    It has to be started while SIGTERM is `held_back`.
+    """
     for number in SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
@@ -117,5 +137,5 @@ def _end_for_the_training_alone() -> None:
             os._exit(0)
 
 
-def _loaders(loaders: Any) -> "list[DataLoader]":
+def _loaders(loaders: Any) -> "list[RecordingLoader]":
     return list(loaders) if isinstance(loaders, list | tuple) else [loaders] if loaders is not None else []

@@ -1,20 +1,23 @@
 """Signals: the first is remembered, a second ends at once, workers are deaf, and all are given back."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 pytest.importorskip("lightning.pytorch")
 
-from megxl.training.stopping import SIGNALS, Stopped, StopRequest, ignore_signals
+from megxl.data.loading import RecordingLoader
+from megxl.training.stopping import SIGNALS, Stopped, StopRequest, held_back, ignore_signals
 
 
 def of_ranks(world_size: int) -> Any:
@@ -72,30 +75,47 @@ class Killing(Dataset):
         return torch.tensor(index)
 
 
-def test_workers_are_deaf():
-    loader = DataLoader(Killing(), num_workers=1, batch_size=None, worker_init_fn=ignore_signals)
-    assert [int(item) for item in loader] == list(range(len(SIGNALS)))
+@pytest.fixture(params=["plain", "with threads"])
+def deaf(request) -> Iterator[Callable[[Dataset], Any]]:
+    """Makes a loader as a training has it, in a process whose workers have threads before they run anything, or not."""
+    threads = torch.get_num_threads()
+    if request.param == "with threads":
+        torch.set_num_threads(3)
+
+    def loader_of(dataset: Dataset) -> Any:
+        loader: Any = RecordingLoader(dataset, num_workers=1, batch_size=None)
+        StopRequest().on_train_start(
+            cast(Any, SimpleNamespace(world_size=1, train_dataloader=loader, val_dataloaders=None)), cast(Any, None)
+        )
+        return loader
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield loader_of
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    torch.set_num_threads(threads)
+
+
+def test_workers_are_deaf(deaf):
+    assert [int(item) for item in deaf(Killing())] == list(range(len(SIGNALS)))
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 class Waiting(Dataset):
-    """Its items never come."""
+    """Its first item comes, the second never."""
 
     def __len__(self) -> int:
-        return 1
+        return 2
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        time.sleep(600)
+        time.sleep(600 * index)
         return torch.tensor(index)
 
 
-def test_workers_end_when_the_training_ends_them():
-    loader = DataLoader(Waiting(), num_workers=1, batch_size=None, worker_init_fn=ignore_signals)
-    iterator: Any = iter(loader)
-    (worker,) = iterator._workers
-    deadline = time.monotonic() + 10
-    while signal.SIGTERM not in blocked(worker.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_workers_end_when_the_training_ends_them(deaf):
+    items = iter(deaf(Waiting()))
+    next(items)
+    (worker,) = multiprocessing.active_children()
     subprocess.run(["kill", str(worker.pid)], check=True)  # by another process, as of a batch system
     worker.join(0.3)
     assert worker.is_alive()
@@ -104,16 +124,9 @@ def test_workers_end_when_the_training_ends_them():
     assert not worker.is_alive()
 
 
-def blocked(process: int) -> set[int]:
-    """Signals that a process does not take."""
-    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("SigBlk")]
-    bits = int(line.split()[1], 16)
-    return {number for number in range(1, 65) if bits >> (number - 1) & 1}
-
-
 def test_the_loaders_of_a_training_get_deaf_workers():
     stop = StopRequest()
-    train, validation = (DataLoader(cast(Dataset, [1, 2])) for _ in range(2))
+    train, validation = (RecordingLoader(cast(Dataset, [1, 2])) for _ in range(2))
     with stop.listening():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as the Trainer claims it
         stop.on_train_start(
@@ -121,5 +134,6 @@ def test_the_loaders_of_a_training_get_deaf_workers():
             cast(Any, None),
         )
         os.kill(os.getpid(), signal.SIGTERM)
-    assert train.worker_init_fn is ignore_signals and validation.worker_init_fn is ignore_signals
+    assert train.worker_init_fn is validation.worker_init_fn is ignore_signals
+    assert train.starting is validation.starting is held_back
     assert stop.number == signal.SIGTERM
