@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from megxl.checkpoints.names import table_of
 from megxl.checkpoints.pretrained import Pretrained
 from megxl.checkpoints.released import released_state
 from megxl.checkpoints.rope import check_rope
+from megxl.model.pairing import refuse_other_tokenizer
+from megxl.tokenizer.biocodec import BioCodec
 
 
 class Keys(NamedTuple):
@@ -35,6 +38,12 @@ class Released(nn.Module):
         """Tensors under the released names, in the released order."""
         return released_state(self._checkpoint(), type(self).__name__)
 
+    def _refuse_other_tokenizer(self, checkpoint: Checkpoint) -> None:
+        """Refuse a model's weights if another tokenizer was loaded before; a random one gives way to theirs."""
+        tokenizer = self.module.tokenizer
+        if isinstance(tokenizer, BioCodec) and tokenizer.provenance["weights"] != "random":
+            refuse_other_tokenizer(checkpoint, tokenizer)
+
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False) -> Keys:
         """Load tensors under the released names.
 
@@ -48,6 +57,7 @@ class Released(nn.Module):
         if checkpoint.kind == "megxl":
             refuse_other_code_books(tensors, where)
             check_rope(state_dict, checkpoint.config, where)
+            self._refuse_other_tokenizer(replace(checkpoint, tensors=tensors))
         self.module.load_state_dict(tensors, assign=assign)
         for module in self.module.modules():
             if isinstance(module, Pretrained):

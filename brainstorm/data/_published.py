@@ -71,7 +71,14 @@ class PublishedDataset(Dataset):
     ) -> None:
         names = {"subjects": subjects, "sessions": sessions, "tasks": tasks, "runs": runs}
         selection = Selection(**{level: None if some is None else tuple(some) for level, some in names.items()})
-        settings = Preparation(low_hz=float(l_freq), high_hz=float(h_freq), sfreq_hz=float(target_sfreq), method="mne")
+        # the published system never refers electrodes to anything
+        settings = Preparation(
+            low_hz=float(l_freq),
+            high_hz=float(h_freq),
+            sfreq_hz=float(target_sfreq),
+            method="mne",
+            reference="recorded",
+        )
         digest = cache_hash(float(l_freq), float(h_freq), float(target_sfreq), self.label)
         keys, selection = _without(self.corpus, data_root, selection, without)
         stored = _stored(self.corpus, data_root, Path(cache_dir, f"megxl-{digest}"), selection, settings)

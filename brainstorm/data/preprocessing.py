@@ -176,7 +176,7 @@ def _prepared(
     channel_filter: ChannelFilter | None,
 ) -> Preprocessed:
     names = [name for name in names if channel_filter is None or channel_filter(name)]
-    settings = Preparation(low_hz=l_freq, high_hz=h_freq, sfreq_hz=target_sfreq, method="mne")
+    settings = Preparation(low_hz=l_freq, high_hz=h_freq, sfreq_hz=target_sfreq, method="mne", reference="recorded")
     prepared = prepare(raw, names, settings, bads="keep")
     sensors = prepared.sensors
     return Preprocessed(

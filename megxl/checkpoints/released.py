@@ -22,11 +22,12 @@ COMPILED = "_orig_mod."
 OURS = "megxl"
 """Section that we add on the way back: where the weights come from, and all sizes. The published readers ignore it."""
 
-CODEC_SECTIONS = ("optimizer_state_dict", "scheduler_state_dict")
+TRAINING_SECTIONS = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "MixedPrecision")
+CODEC_SECTIONS = ("optimizer_state_dict", "scheduler_state_dict", "TokenizerData", *TRAINING_SECTIONS)
 MODEL_SECTIONS = (
-    "loops", "callbacks", "optimizer_states", "lr_schedulers", "hparams_type", "datamodule_hparams_name",
-    "datamodule_hparams_type", "datamodule_hyper_parameters", "MixedPrecision", "MixedPrecisionPlugin",
-    "FSDPPrecision", "native_amp_scaling_state", "amp_scaling_state", "PretrainData",
+    *TRAINING_SECTIONS, "hparams_type", "datamodule_hparams_name", "datamodule_hparams_type",
+    "datamodule_hyper_parameters", "MixedPrecisionPlugin", "FSDPPrecision", "native_amp_scaling_state",
+    "amp_scaling_state", "PretrainData",
 )  # fmt: skip
 _KEPT = ("epoch", "global_step", "pytorch-lightning_version", "hparams_name", OURS)
 _KNOWN_OF_TRAINING = ("epoch", "global_step", "lightning_version")
@@ -101,25 +102,28 @@ def write_released(path: Path, checkpoint: Checkpoint, *, overwrite: bool = Fals
 
 
 def released_sections(checkpoint: Checkpoint, where: str) -> dict[str, Any]:
-    """What makes the file of a training a released one: a model's weights, its hyper-parameters and our section.
+    """What makes the file of a training a released one: weights, a model's hyper-parameters, and our section.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        Of a model.
+        Of a model or a codec.
     where : str
         What is written, for messages.
     """
-    content = _model_content(checkpoint, released_state(checkpoint, where))
-    kept = ("state_dict", "hparams_name", "hyper_parameters")
+    state = released_state(checkpoint, where)
+    content = _codec_content(checkpoint, state) if checkpoint.kind == "biocodec" else _model_content(checkpoint, state)
+    kept = [name for name in ("model_state_dict", "state_dict", "hparams_name", "hyper_parameters") if name in content]
     return {name: content[name] for name in kept} | {OURS: _our_section(checkpoint)}
 
 
 def _our_section(checkpoint: Checkpoint) -> dict[str, Any]:
+    elsewhere = (*_KNOWN_OF_TRAINING, *TRAINING_PARAMETERS, "rope_length")
     return {
         "provenance": checkpoint.provenance,
         "config": checkpoint.config,
         "known": [name for name in _KNOWN_OF_TRAINING if name in checkpoint.training],
+        "recipe": {name: value for name, value in checkpoint.training.items() if name not in elsewhere},
     }
 
 
@@ -223,8 +227,11 @@ def _training(content: Mapping[str, Any]) -> dict[str, Any]:
     training |= {"lightning_version": version} if isinstance(version, str) else {}
     ours = content.get(OURS)
     known = ours.get("known") if isinstance(ours, Mapping) else None
-    # what we had to fill in when we wrote the file says nothing of the weights
-    return training if not isinstance(known, list) else {name: training[name] for name in training if name in known}
+    if isinstance(known, list):
+        # what we had to fill in when we wrote the file says nothing of the weights
+        training = {name: training[name] for name in training if name in known}
+    recipe = ours.get("recipe") if isinstance(ours, Mapping) else None
+    return training | (dict(recipe) if isinstance(recipe, Mapping) else {})
 
 
 def _with_stored(content: Mapping[str, Any], measured: dict[str, Any], kind: Kind, where: str) -> dict[str, Any]:

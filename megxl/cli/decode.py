@@ -47,11 +47,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--report", metavar="FILE.html", type=Path, help="a page to read")
     parser.add_argument("--overwrite", action="store_true", help="replace older output of the same name")
     parser.add_argument("--top", metavar="K", type=int, default=10, help="candidates a word (default: 10)")
-    parser.add_argument("--channels", choices=("auto", "meg", "mag", "grad", "eeg"), default="auto",
+    parser.add_argument("--channels", choices=("auto", "meg", "mag", "grad", "eeg", "meg+eeg"), default="auto",
                         help="auto: those of the decoder's kind")  # fmt: skip
     parser.add_argument(
         "--exclude", metavar="NAME", nargs="+", action="extend", default=[], help="sensors to leave out"
     )
+    parser.add_argument("--reference", choices=("average", "recorded"),
+                        help="what electrodes are measured against (default: as in the training)")  # fmt: skip
     parser.add_argument("--montage", metavar="FILE", help="positions of electrodes: a file, or a name that MNE knows")
     parser.add_argument("--allow-maxshield", action="store_true", help="read raw MaxShield data as they are")
     parser.add_argument("--device", metavar="D", default="auto", help="auto (the default), cpu, cuda, cuda:1, mps")
@@ -85,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             options=key_values(args.set),
             channels=args.channels,
             exclude=args.exclude,
+            reference=args.reference,
             montage=args.montage,
             allow_maxshield=args.allow_maxshield,
             device=device,

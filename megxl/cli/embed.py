@@ -22,7 +22,8 @@ examples:
       a folder of memory-mappable .npy, one vector a sensor and window; a page to look at
   megxl embed night.fif --model pnpl/MEG-XL/meg-xl-med.ckpt --out night --device cuda --dtype bfloat16
   megxl embed rest.set --montage electrodes.sfp --model meg-xl-med.ckpt --out rest.npz
-  megxl embed sub-01_meg.fif --model meg-xl-med.ckpt --out eeg.npz --channels eeg --exclude 'EEG 057'
+  megxl embed rest.vhdr --montage standard_1005 --reference recorded --model meg-xl-med.ckpt --out rest.npz
+  megxl embed sub-01_meg.fif --model meg-xl-med.ckpt --out both.npz --channels meg+eeg --exclude 'EEG 057'
 
 in Python:
   from megxl import load_embedding
@@ -48,7 +49,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     weights.add_argument("--allow-unmatched", metavar="PATTERN", nargs="+", action="extend", default=[],
                          help="unknown keys of the files that may be left out (patterns as in file names)")  # fmt: skip
     signal = parser.add_argument_group("signal")
-    signal.add_argument("--channels", choices=("auto", "meg", "mag", "grad", "eeg"), default="auto",
+    signal.add_argument("--channels", choices=("auto", "meg", "mag", "grad", "eeg", "meg+eeg"), default="auto",
                         help="auto: all MEG sensors, or else the electrodes")  # fmt: skip
     signal.add_argument(
         "--exclude", metavar="NAME", nargs="+", action="extend", default=[], help="channels to leave out"
@@ -56,6 +57,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     signal.add_argument("--bads", choices=("mask", "interpolate", "keep"), default="mask",
                         help="channels marked bad: no part in attention (mask, the default), made from their "
                         "neighbours (interpolate), or treated as good (keep)")  # fmt: skip
+    signal.add_argument("--reference", choices=("average", "recorded"), default="average",
+                        help="electrodes: less the mean of the good ones (average, the default), or as recorded; MEG "
+                        "sensors have no reference")  # fmt: skip
     signal.add_argument("--montage", metavar="FILE", help="positions of electrodes: a file, or a name that MNE knows")
     signal.add_argument("--allow-maxshield", action="store_true", help="read raw MaxShield data as they are")
     features = parser.add_argument_group("features")
@@ -94,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         channels=args.channels,
         exclude=tuple(args.exclude),
         bads=args.bads,
+        reference=args.reference,
         pooling=args.pooling,
         layer=args.layer,
         dtype=args.dtype,

@@ -1,10 +1,7 @@
-"""`megxl evaluate`: how well a run does; here, what the model of a pre-training run predicts and where it attends."""
+"""`megxl evaluate`: how well a run or a tokenizer does; here, what a model predicts and where it attends."""
 
 import argparse
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +25,12 @@ which the model is given by itself. A context longer than the windows of the tra
 Written to RUN: context.csv, context.json, context.png.
 
 --attention: how far in time and over the head each attention head looks, and how evenly. Written to RUN:
-attention.csv, attention.png."""
+attention.csv, attention.png.
+
+Of tokenizers, runs of `megxl tokenizer` or checkpoints (files, folders, hub names), one or more: how well each gives
+back the same windows, those that validate the first run or those of --store: correlation, SI-SDR, variance explained,
+error by band, use of the codes, r by number of levels, what noise and gain change, beside shuffled codes and random
+weights, with intervals of 95 % over recordings. Written to the first run: judged.json."""
 
 _EXAMPLES = """\
 examples:
@@ -40,11 +42,16 @@ examples:
   megxl evaluate checkpoints/small --context-s 5,150,600 --windows 50    beyond the training's windows, on 50 of them
   megxl evaluate checkpoints/small --attention --windows 20
   megxl evaluate checkpoints/small --model meg-xl-med.ckpt --json other.json    another model on the same windows
+  megxl evaluate runs/codec biocodec_ckpt.pt                             tokenizers on what the run never trained on
+  megxl evaluate biocodec_ckpt.pt runs/codec/model --store prepared --corpus camcan --windows 32 --sensors 306
 """
 
-_SECONDS_BETWEEN_LINES = 10.0
-_WORDS_ONLY = ("sizes", "k", "resamples", "permutations", "beside")
-_PRETRAINING_ONLY = ("context_s", "attention", "windows", "model")
+_OPTIONS = {
+    "finetune or probe": ("sizes", "k", "resamples", "permutations", "beside"),
+    "pretrain": ("context_s", "attention", "windows", "model"),
+    "tokenizer": ("windows", "sensors", "window_s", "store", "corpus", "recordings", "split_file", "seed"),
+}
+"""Those that not all kinds of runs have, by the commands that make them."""
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -52,7 +59,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "evaluate", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="the directory of a run")
+    parser.add_argument("run", metavar="RUN", nargs="+",
+                        help="the directory of a run; of tokenizers several, or checkpoints")  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there, too")
     parser.add_argument("--overwrite", action="store_true", help="replace an older FILE")
     words = parser.add_argument_group("runs of finetune and probe")
@@ -64,29 +72,54 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     pretraining = parser.add_argument_group("runs of pretrain")
     pretraining.add_argument("--context-s", metavar="S,S,...", help="seconds of context, one or more: 5,30,100,150")
     pretraining.add_argument("--attention", action="store_true", help="measure where each head looks")
-    pretraining.add_argument("--windows", metavar="N", type=int,
-                             help="at most N windows, spread evenly over the recordings (default: all)")  # fmt: skip
-    pretraining.add_argument("--split", choices=("validation", "train"), default="validation",
-                             help="whose windows (default: validation)")  # fmt: skip
     pretraining.add_argument("--model", metavar="M", help="a checkpoint in place of the run's newest: a file, a folder "
                              "or a hub name")  # fmt: skip
-    pretraining.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
+    signals = parser.add_argument_group("runs of pretrain, and tokenizers")
+    signals.add_argument("--windows", metavar="N", type=int,
+                         help="at most N windows, spread evenly over the recordings (default: all; of tokenizers "
+                         "8)")  # fmt: skip
+    signals.add_argument("--split", choices=("validation", "train"), default="validation",
+                         help="whose windows (default: validation)")  # fmt: skip
+    signals.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
+    tokenizers = parser.add_argument_group("tokenizers")
+    tokenizers.add_argument("--sensors", metavar="N", type=int, help="at most N sensors of each window (default: 16)")
+    tokenizers.add_argument("--window-s", metavar="S", type=float, help="length of a window (default: the run's, 150)")
+    tokenizers.add_argument("--seed", metavar="N", type=int, help="of sensors, noise, shuffles and intervals")
+    tokenizers.add_argument("--store", metavar="FOLDER", help="prepared recordings in place of the first run's")
+    tokenizers.add_argument("--corpus", metavar="NAME", help="of the store: the recordings of one corpus")
+    tokenizers.add_argument("--recordings", metavar="KEY", nargs="+", help="of the store: these recordings")
+    tokenizers.add_argument("--split-file", metavar="FILE", help="of the store: those that a split names for --split")
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, and write what was asked for."""
-    from megxl.cli.loading import choose_device
-    from megxl.placing import free_to_write
-    from megxl.training.run_windows import RunWindows, open_model
-    from megxl.training.runs import Run, write_json
+    from megxl.cli.evaluate_tokenizer import are_tokenizers, evaluate_tokenizers
+    from megxl.errors import InputError
+    from megxl.training.runs import Run
     from megxl.training.words.config import WordsConfig
 
-    trained, contexts_s = Run.open(args.run), _seconds(args.context_s)
-    _refuse_options_of_others(args, words=isinstance(trained.config, WordsConfig))
-    if isinstance(trained.config, WordsConfig):
+    if are_tokenizers(args):
+        _refuse_options_of_others(args, "tokenizer")
+        return evaluate_tokenizers(args)
+    trained = Run.open(args.run[0])
+    if len(args.run) > 1:
+        raise InputError(f"{args.run[0]} is a run of `{trained.config.made_by}`; of those name one at a time.")
+    words = isinstance(trained.config, WordsConfig)
+    _refuse_options_of_others(args, "finetune or probe" if words else "pretrain")
+    if words:
         from megxl.cli.evaluate_words import evaluate_words
 
         return evaluate_words(trained, args)
+    return _evaluate_pretraining(trained, args)
+
+
+def _evaluate_pretraining(trained: "Run", args: argparse.Namespace) -> int:
+    from megxl.cli.loading import choose_device
+    from megxl.placing import free_to_write
+    from megxl.training.run_windows import RunWindows, open_model
+    from megxl.training.runs import write_json
+
+    contexts_s = _seconds(args.context_s)
     if args.json is not None:
         free_to_write(args.json, overwrite=args.overwrite)
     model = open_model(trained, args.model, choose_device(args.device))
@@ -116,13 +149,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_options_of_others(args: argparse.Namespace, *, words: bool) -> None:
+def _refuse_options_of_others(args: argparse.Namespace, kind: str) -> None:
     from megxl.errors import InputError
 
-    for name in _PRETRAINING_ONLY if words else _WORDS_ONLY:
-        if getattr(args, name) not in (None, False):
-            own, other = ("finetune or probe", "pretrain") if words else ("pretrain", "finetune or probe")
-            raise InputError(f"--{name.replace('_', '-')} is for runs of {other}, and {args.run} is one of {own}.")
+    for name in dict.fromkeys(name for names in _OPTIONS.values() for name in names):
+        if name not in _OPTIONS[kind] and getattr(args, name) not in (None, False):
+            own = " or ".join(other for other, names in _OPTIONS.items() if name in names)
+            raise InputError(f"--{name.replace('_', '-')} is for runs of {own}, and {args.run[0]} is one of {kind}.")
 
 
 def _by_context(
@@ -130,10 +163,11 @@ def _by_context(
 ) -> dict[str, Any]:
     """Score, print, and where contexts were asked for write the files of it."""
     from megxl.cli.evaluate_tables import print_scores
+    from megxl.cli.window_progress import window_progress
     from megxl.training.evaluation import context_notes, context_rows, score_contexts, write_rows
     from megxl.training.runs import write_json
 
-    with _progress("predicting") as advance:
+    with window_progress("predicting") as advance:
         scores = score_contexts(windows, contexts_s or None, advance)
     guessers = trained.baselines() if facts["split"] == "validation" else None
     rows, notes = context_rows(scores, guessers), context_notes(windows, scores)
@@ -157,10 +191,11 @@ def _by_context(
 def _attention(trained: "Run", windows: "RunWindows") -> dict[str, Any]:
     """Measure, print means by layer, write the files of it."""
     from megxl.cli.evaluate_tables import print_attention
+    from megxl.cli.window_progress import window_progress
     from megxl.reporting.context_figures import plot_attention
     from megxl.training.evaluation import attention_rows, write_rows
 
-    with _progress("attending") as advance:
+    with window_progress("attending") as advance:
         rows = attention_rows(windows, advance)
     write_rows(trained.path / "attention.csv", rows)
     _draw(trained, windows, "attention.png", lambda line, warning: plot_attention(rows, line, warning))
@@ -191,25 +226,3 @@ def _seconds(text: str | None) -> list[float]:
         return [] if text is None else [float(part) for part in text.split(",")]
     except ValueError as error:
         raise InputError(f"--context-s {text}: give seconds with commas between them, as in 5,30,100,150.") from error
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many windows are done: a bar on a terminal, at most one line in ten seconds elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    last = time.perf_counter()
-
-    def say(done: int, total: int) -> None:
-        nonlocal last
-        if time.perf_counter() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.perf_counter()
-            print(f"{what}: {done} of {total} windows", file=sys.stderr, flush=True)
-
-    if not sys.stderr.isatty():
-        yield say
-        return
-    with Progress(console=Console(stderr=True)) as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)

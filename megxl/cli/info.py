@@ -97,16 +97,19 @@ def _describe_checkpoint(path: Path) -> dict[str, Any]:
 
     from megxl.checkpoints.checkpoint import KIND_NAMES, weights_warning
     from megxl.checkpoints.files import read_checkpoint
+    from megxl.tokenizer.signals import SIGNAL
 
     checkpoint = read_checkpoint(path, allow_unmatched=["*"])  # what is unknown is shown, not refused
     in_codec = {name: tensor.numel() for name, tensor in checkpoint.tensors.items() if name.startswith("tokenizer.")}
     total = sum(tensor.numel() for tensor in checkpoint.tensors.values())
     numbers = {"codec": sum(in_codec.values()), "rest": total - sum(in_codec.values())} if in_codec else {"all": total}
+    codec = checkpoint.training.get("tokenizer", {})  # of the one that a model carries
     return {
         "what": KIND_NAMES[checkpoint.kind],
         "warning": weights_warning(checkpoint.provenance),
         "numbers": numbers,
         **checkpoint.provenance,
+        "signal": (checkpoint.training if checkpoint.kind == "biocodec" else codec).get(SIGNAL, {}),
         "config": checkpoint.config,
         "keys": asdict(checkpoint.report),
     }
@@ -124,13 +127,14 @@ def _prospect(raw: Any, known: dict[str, Any]) -> str:
     """What `megxl embed` would do with a recording, in a sentence."""
     from megxl.errors import InputError
     from megxl.extraction import ExtractionSettings, cut_windows
+    from megxl.signals.montage import place_sensors
     from megxl.signals.reading import choose_channels
-    from megxl.signals.sensors import ELECTRODE, SensorArray
+    from megxl.signals.sensors import ELECTRODE
     from megxl.sizes import MEGXLConfig
 
     config, settings = MEGXLConfig(), ExtractionSettings()
     try:
-        sensors = SensorArray.from_info(raw.info, choose_channels(raw))
+        sensors = place_sensors(raw.info, choose_channels(raw))
         windows = cut_windows(
             round(known["duration_s"] * config.sfreq_hz),
             settings.window_samples(config.sfreq_hz, config.samples_per_token),

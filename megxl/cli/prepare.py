@@ -30,6 +30,8 @@ examples:
   megxl prepare libribrain /data/libribrain --store /data/store --dry-run      what there is to do
   megxl prepare armeni /data/armeni --store /data/store --repair               read all, make again what is damaged
   megxl prepare bids /data/mine --store /data/store --set datatype=eeg         an option of the corpus
+  megxl prepare bids /data/caps --store /data/store --set montage=standard_1005 exclude=VEOG,HEOG
+  megxl prepare bids /data/both --store /data/store --set sensors=meg+eeg dataset=both
   megxl prepare armeni /data/armeni --store /data/store --codes biocodec_ckpt.pt   and the codes of its windows
   megxl prepare camcan /data/BIDSsep --store /data/store --dask tcp://head:8786  on a cluster, with shared disks
 
@@ -65,6 +67,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     how.add_argument("--bads", choices=("mask", "interpolate", "keep"), default="mask",
                      help="channels marked bad: named in the store (mask, the default), made from their neighbours "
                      "(interpolate), or treated as good (keep)")  # fmt: skip
+    how.add_argument("--reference", choices=("average", "recorded"),
+                     help="electrodes: less the mean of the good ones (average, the default), or as recorded; MEG "
+                     "sensors have no reference")  # fmt: skip
     how.add_argument("--repair", action="store_true",
                      help="read what is stored, codes too, and make again what is damaged")  # fmt: skip
     how.add_argument("--dry-run", action="store_true", help="say what there is to do, and do nothing")
@@ -121,7 +126,8 @@ def _request(args: argparse.Namespace) -> "Request":
     from megxl.data.preparing import Request
     from megxl.signals.preparation import Preparation
 
-    chosen = {"low_hz": args.low, "high_hz": args.high, "sfreq_hz": args.rate, "method": args.method}
+    chosen = {"low_hz": args.low, "high_hz": args.high, "sfreq_hz": args.rate}
+    chosen |= {"method": args.method, "reference": args.reference}
     settings: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     return Request(
         corpus=corpus_named(args.corpus, key_values(args.set)),

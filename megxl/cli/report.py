@@ -1,4 +1,4 @@
-"""`megxl report`: the page of a run, of pre-training or of words, finished or under way."""
+"""`megxl report`: the page of a run, of a tokenizer, of pre-training or of words, finished or under way."""
 
 import argparse
 from pathlib import Path
@@ -14,6 +14,10 @@ Of a pre-training: curves beside what guessers score, loss by level and corpus, 
 fills in where a recording is hidden from it (decoded to a signal), where on the head it is right, who trained and who
 validated, and all settings.
 
+Of a tokenizer: what it gives back of held-out recordings, beside random weights, shuffled codes and other tokenizers;
+curves; signals and spectra, true and decoded; how its codes are used; what each level adds, noise and gain take away;
+where on the head it fails. Scores are those of megxl evaluate, or made here on a few windows.
+
 Of a decoder of words (megxl finetune, megxl probe): the reported metric on the test with its interval, beside chance,
 frequent words and other runs; the protocol and what leaks in it; curves; every word, subject and session; what is taken
 for what; how much signal after a word's onset it takes; which sensors are used; and the passage with the decoded words
@@ -26,6 +30,8 @@ examples:
   megxl report checkpoints/small --device cuda        on a GPU
   megxl report logs/words --beside logs/noise logs/from-scratch
                                                       a decoder of words beside its controls
+  megxl report runs/codec --beside biocodec_ckpt.pt runs/other
+                                                      a tokenizer beside others, on the same windows
 """
 
 
@@ -35,12 +41,13 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "report", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", metavar="RUN", type=Path,
-                        help="the directory that megxl pretrain, finetune or probe wrote")  # fmt: skip
+                        help="the directory that megxl tokenizer, pretrain, finetune or probe wrote")  # fmt: skip
     parser.add_argument("--windows", metavar="N", type=int,
-                        help="validation windows of each corpus, or test groups of words, that the model is shown "
-                        "(default: 8; of words without a GPU 1 where decoder or array is large)")  # fmt: skip
+                        help="validation windows (pre-training: of each corpus), or test groups of words, to show to "
+                        "the model (default: 8; of words without a GPU 1 where decoder or array is large)")  # fmt: skip
     parser.add_argument("--beside", metavar="RUN", type=Path, nargs="+", default=[],
-                        help="other runs on the same words to compare with, as controls (of words only)")  # fmt: skip
+                        help="to compare with: other runs on the same words, as controls; other tokenizers, as runs "
+                        "or checkpoints")  # fmt: skip
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps or auto (default)")
 
 
@@ -50,20 +57,23 @@ def run(args: argparse.Namespace) -> int:
     from megxl.cli.tables import print_table
     from megxl.errors import InputError
     from megxl.reporting.training_tables import state_of
+    from megxl.training.config import PretrainConfig
     from megxl.training.runs import Run
-    from megxl.training.words.config import WordsConfig
+    from megxl.training.tokenizer.config import TokenizerConfig
 
     if not Run.exists(args.run):
-        raise InputError(f"{args.run} is no run; name a directory that `megxl pretrain`, `finetune` or `probe` wrote.")
+        raise InputError(
+            f"{args.run} is no run; name a directory that `megxl pretrain`, `tokenizer`, `finetune` or `probe` wrote."
+        )
     trained = Run.open(args.run)
     if args.windows is not None and args.windows < 1:
         raise InputError(f"--windows {args.windows}: at least one window has to be looked at.")
-    words, device = isinstance(trained.config, WordsConfig), choose_device(args.device)
-    if args.beside and not words:
-        raise InputError(f"--beside compares decoders of words; {args.run} is a run of `{trained.config.made_by}`.")
-    page, verdict, good = (_of_words if words else _of_pretraining)(trained, args, str(device))
+    if args.beside and isinstance(trained.config, PretrainConfig):
+        raise InputError(f"--beside compares decoders of words or tokenizers; {args.run} is a run of `megxl pretrain`.")
+    kinds = {PretrainConfig: ("a pre-training run", _of_pretraining), TokenizerConfig: ("a tokenizer", _of_tokenizer)}
+    kind, write = kinds.get(type(trained.config), ("a decoder of words", _of_words))
+    page, verdict, good = write(trained, args, str(choose_device(args.device)))
     rows = [("state", state_of(trained)), ("page", page)]
-    kind = "a decoder of words" if words else "a pre-training run"
     print_table(f"{trained.name}: {kind}", [("verdict", verdict), *rows] if good else rows, None if good else verdict)
     return 0
 
@@ -74,6 +84,18 @@ def _of_pretraining(trained: "Run", args: argparse.Namespace, device: str) -> tu
 
     page = write_training_report(trained, windows=args.windows or WINDOWS, device=device)
     return page, *verdict_of(trained)
+
+
+def _of_tokenizer(trained: "Run", args: argparse.Namespace, device: str) -> tuple[Path, str, bool]:
+    from megxl.cli.window_progress import window_progress
+    from megxl.reporting.tokenizer.headline import verdict_of
+    from megxl.reporting.tokenizer.opening import look_at
+    from megxl.reporting.tokenizer.page import write_page
+    from megxl.training.tokenizer.judged_windows import WINDOWS
+
+    with window_progress("judging", "windows, of all tokenizers") as advance:
+        look = look_at(trained, windows=args.windows or WINDOWS, device=device, beside=args.beside, advance=advance)
+    return write_page(trained, look), *verdict_of(trained, look.scores)
 
 
 def _of_words(trained: "Run", args: argparse.Namespace, device: str) -> tuple[Path, str, bool]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from megxl.corpora.bids_files import DATATYPES, datatype_of, find_bids_recordings
 from megxl.corpora.bids_sidecars import apply_channels, apply_electrodes, electrode_files, sidecar
+from megxl.corpora.choosing import check_sensors, chosen_sensors, montage_file, place_by_template
 from megxl.corpora.corpus import CORPORA, PUBLISHED_NAMES, Corpus, RecordingFile, Word, WordTable
 from megxl.corpora.event_words import duration, read_words, seconds, value
 from megxl.corpora.simulation import mark_simulated
@@ -31,6 +32,13 @@ class BIDS(Corpus):
         Short name under which the recordings are stored; two data sets in one store need two names.
     datatype : {"meg", "eeg"}, optional
         None: both, for data sets that have one of them.
+    sensors : {"auto", "meg", "mag", "grad", "eeg", "meg+eeg"}, optional
+        Which sensors; None: those of the datatype, MEG or else electrodes.
+    exclude : sequence of str
+        Channels to leave out wherever a recording has them. As text: ``VEOG,HEOG``.
+    montage : str, optional
+        Positions for recordings in which neither ``electrodes.tsv`` nor the file gives any: a file, or a name that MNE
+        knows (``standard_1005``).
     acquisition, processing : str, optional
         Value of ``acq-`` or ``proc-`` in the names of recordings, where there are several versions of each.
     words_column : str, optional
@@ -60,8 +68,13 @@ class BIDS(Corpus):
         | {"label_columns", "silences"}
     )
 
+    later_options: ClassVar[frozenset[str]] = frozenset({"sensors", "exclude", "montage"})
+
     dataset: str = "bids"
     datatype: str | None = None
+    sensors: str | None = None
+    exclude: Sequence[str] = ()
+    montage: str | None = None
     acquisition: str | None = None
     processing: str | None = None
     words_column: str | None = None
@@ -82,6 +95,7 @@ class BIDS(Corpus):
             raise InputError(f"dataset = {self.dataset!r} is the name of another corpus; choose one of your own.")
         if self.datatype not in (None, *DATATYPES):
             raise InputError(f"datatype = {self.datatype!r}; allowed: {', '.join(DATATYPES)}, or nothing for both.")
+        check_sensors(self.sensors)
         if self.words_column is None and self.words_where:
             raise InputError("words_where says which rows are words; words_column must say where their text stands.")
         # recordings of different data sets must not meet in one folder of the store
@@ -109,14 +123,13 @@ class BIDS(Corpus):
         notes = apply_channels(raw, sidecar(file, "channels.tsv"))
         if datatype_of(file) == "eeg":
             notes += apply_electrodes(raw, *electrode_files(file))
+        notes += place_by_template(raw, self.montage, file.path.name)
         raw.info["temp"]["megxl_notes"] += notes
         return mark_simulated(raw, file.root)
 
     def channels(self, raw: "mne.io.BaseRaw") -> list[str]:
-        """Name the MEG sensors, or electrodes."""
-        from megxl.signals.reading import choose_channels
-
-        return choose_channels(raw, self.datatype or "auto")
+        """Name the MEG sensors, or electrodes, or what `sensors` asks for."""
+        return chosen_sensors(raw, self.sensors or self.datatype, self.exclude)
 
     def events(self, file: RecordingFile) -> Path | None:
         """Find the recording's ``events.tsv``, which may stand on a higher level."""
@@ -147,8 +160,8 @@ class BIDS(Corpus):
         return words if words or not self.words_where else self._none_fits(table, words)
 
     def sources(self, file: RecordingFile) -> list[Path]:
-        """Recording, events, channels and electrodes."""
-        others = (sidecar(file, "channels.tsv"), *electrode_files(file))
+        """Recording, events, channels, electrodes and the file of a montage."""
+        others = (sidecar(file, "channels.tsv"), *electrode_files(file), montage_file(self.montage))
         return super().sources(file) + [path for path in others if path is not None]
 
     def licence_of(self, file: RecordingFile) -> str | None:

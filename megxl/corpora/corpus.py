@@ -204,6 +204,8 @@ class Corpus(ABC):
     """Tasks that are taken unless others are asked for; None: all."""
     word_options: ClassVar[frozenset[str]] = frozenset()
     """Options that decide about words alone: if one changes, words are read again and stored signals stay."""
+    later_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that came later: unset, they are not recorded, so that what was stored before them stays as it is."""
     splits: ClassVar[Mapping[str, Split]] = {}
     """Published splits by name."""
 

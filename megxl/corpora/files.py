@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from megxl.corpora.choosing import check_sensors, chosen_sensors, montage_file
 from megxl.corpora.collector import SILENCES
 from megxl.corpora.corpus import UNKNOWN_SUBJECT, Corpus, RecordingFile, Selection, WordTable
 from megxl.corpora.folders import ENDINGS, LEVELS, WORD_ENDINGS, is_recording, levels_of, stem, words_beside
@@ -53,7 +54,8 @@ class FoundRecording(RecordingFile):
 class Files(Corpus):
     """Any recordings that MNE reads, with their words.
 
-    A table of recordings may have a column for each of these options, which then holds for that row.
+    A table of recordings may have a column for each of these options but `sensors` and `exclude`, which then holds for
+    that row.
 
     Parameters
     ----------
@@ -85,6 +87,10 @@ class Files(Corpus):
         word.
     encoding : str
         Of tables and transcripts.
+    sensors : {"auto", "meg", "mag", "grad", "eeg", "meg+eeg"}, optional
+        Which sensors of all recordings; None: MEG, or else electrodes.
+    exclude : sequence of str
+        Channels to leave out wherever a recording has them. As text: "VEOG,HEOG".
     montage : str, optional
         Electrode positions: a file, or a name that MNE knows.
     allow_maxshield : bool
@@ -112,6 +118,8 @@ class Files(Corpus):
         }
     )
 
+    later_options: ClassVar[frozenset[str]] = frozenset({"sensors", "exclude"})
+
     words_kind: str = "auto"
     onset_column: str = "onset"
     duration_column: str = "duration"
@@ -126,12 +134,15 @@ class Files(Corpus):
     audio_delay_s: float = 0.0
     silences: Sequence[str] | None = None
     encoding: str = "utf-8"
+    sensors: str | None = None
+    exclude: Sequence[str] = ()
     montage: str | None = None
     allow_maxshield: bool = False
     data_licence: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_sensors(self.sensors)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(choices)}.")
@@ -170,6 +181,10 @@ class Files(Corpus):
         options = _own(file).options
         return open_recording(file.path, allow_maxshield=options.allow_maxshield, montage=options.montage)
 
+    def channels(self, raw: "mne.io.BaseRaw") -> list[str]:
+        """Name the MEG sensors, or electrodes, or what `sensors` asks for."""
+        return chosen_sensors(raw, self.sensors, self.exclude)
+
     def words(self, file: RecordingFile) -> WordTable:
         """Read the words of a recording, in its own time.
 
@@ -192,8 +207,8 @@ class Files(Corpus):
 
     def sources(self, file: RecordingFile) -> list[Path]:
         """Recording, words and the file of electrode positions."""
-        montage = _own(file).options.montage
-        return super().sources(file) + ([Path(montage)] if montage and Path(montage).is_file() else [])
+        montage = montage_file(_own(file).options.montage)
+        return super().sources(file) + ([montage] if montage else [])
 
     def options_of(self, file: RecordingFile) -> dict[str, Any]:
         """Options of the recording's row in a table of recordings, or else the corpus's own."""
@@ -249,7 +264,8 @@ class Files(Corpus):
 
     def _rows(self, path: Path) -> Sequence[tuple[int, Row]]:
         table = read_table(path, ("recording",), encoding=self.encoding).whole()
-        known = {"recording", "words", *LEVELS, *(option.name for option in fields(self))}
+        # sensors are chosen for all recordings alike
+        known = {"recording", "words", *LEVELS, *(option.name for option in fields(self))} - {"sensors", "exclude"}
         if unknown := [column for column in table.columns if column and column not in known]:
             raise InputError(
                 f"{path.name} has the column {unknown[0]!r}, which means nothing here; "

@@ -27,6 +27,7 @@ class Batch:
     signal_BCT : Tensor of float32, optional
         In SI units, or unitless once it is `normalized`.
     codes_BCTQ : Tensor of uint8, optional
+        int32 where a code book has more than 256 codes.
     sensors : SensorTensors
         Positions are centred and scaled over all sensors of an item, bad and missing ones included
         (`SensorArray.normalized_positions`): what is bad today does not move the others.

@@ -25,6 +25,8 @@ from megxl.tokenizer.fingerprint import codec_fingerprint
 AGREEMENT = 0.999
 """Share of codes that must come out again: threads and devices turn a few near-ties the other way."""
 SAMPLED_ITEMS, SAMPLED_SENSORS = 4, 8
+KEPT_AS = (np.dtype("|u1"), np.dtype("<u2"))
+"""Of up to 256 codes a level, and of more."""
 AGAIN = "Write them with `megxl prepare --codes`."
 
 
@@ -68,7 +70,10 @@ class CachedCodes:
         vars(self).update(state, _files=WeakKeyDictionary())
 
     def read(self, recording: StoredRecording, start: int, stop: int) -> np.ndarray:
-        """Codes of the item that takes these samples: uint8, shape (C, T, Q), in the order of the file's sensors.
+        """Codes of the item that takes these samples, shape (C, T, Q), in the order of the file's sensors.
+
+        They are uint8, or int32 where a code book has more than 256 codes: they are kept as uint16, with which PyTorch
+        computes little.
 
         Raises
         ------
@@ -246,41 +251,50 @@ class _CodesFile:
             raise self._damaged(FACTS) from error
         self.shape = tuple(facts["shape"][1:])
         self.checksums = facts["crc32"]
-        self.item_bytes = int(np.prod(self.shape))
-        self.offset = size - len(found) * self.item_bytes
-        if not facts["shape"][0] == len(self.checksums) == len(found) or self.offset != _header_bytes(self.path):
+        self.offset, self.dtype = _header(self.path)
+        self.item_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
+        if (
+            not facts["shape"][0] == len(self.checksums) == len(found)
+            or size != self.offset + len(found) * self.item_bytes
+        ):
             raise self._damaged(CODES)
         self._checked: set[int] = set()
 
     def read(self, number: int) -> np.ndarray:
         try:
-            codes = np.fromfile(self.path, np.uint8, self.item_bytes, offset=self.offset + number * self.item_bytes)
+            content = np.fromfile(self.path, np.uint8, self.item_bytes, offset=self.offset + number * self.item_bytes)
         except OSError as error:
             raise InputError(f"{self.key}: its cached codes cannot be read ({error.strerror}). {AGAIN}") from error
-        if len(codes) != self.item_bytes or (
-            number not in self._checked and zlib.crc32(codes.data) != self.checksums[number]
+        if len(content) != self.item_bytes or (
+            number not in self._checked and zlib.crc32(content.data) != self.checksums[number]
         ):
             raise self._damaged(CODES)
         self._checked.add(number)
-        return codes.reshape(self.shape)
+        codes_CTQ = content.view(self.dtype).reshape(self.shape)
+        return codes_CTQ if self.dtype.itemsize == 1 else codes_CTQ.astype(np.int32)
 
     def _damaged(self, name: str) -> DamagedCodes:
         return DamagedCodes(self.key, f"{name} of its cached codes is damaged")
 
 
-def _header_bytes(path: Path) -> int | None:
-    """Bytes before the first code; None where there is no header."""
+def _header(path: Path) -> tuple[int, np.dtype]:
+    """Bytes before the first code, -1 where there is no header, and the type of the codes."""
     try:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-            np.lib.format.read_array_header_1_0(file)
-            return file.tell()
+            dtype = np.lib.format.read_array_header_1_0(file)[2]
+            return (file.tell() if dtype in KEPT_AS else -1), dtype
     except (OSError, ValueError):
-        return None
+        return -1, KEPT_AS[0]
+
+
+def kept_dtype(codec: BioCodec) -> np.dtype:
+    """Type of a codec's codes on the disk."""
+    return KEPT_AS[codec.config.codes > 256]
 
 
 def encode(signal_CT: np.ndarray, block: int, codec: BioCodec) -> np.ndarray:
-    """Normalise a signal in blocks of some samples and tokenize it on the codec's device: uint8, shape (C, T, Q)."""
+    """Codes (C, T, Q) of a signal, normalised in blocks of some samples, as `BioCodec.tokenize` gives them."""
     device = codec.quantizer.code_books_QVK.device
     signal_1CT = torch.from_numpy(np.ascontiguousarray(signal_CT, dtype=np.float32))[None].to(device)
     scaled_1CT = scale_blocks(signal_1CT, block, LIMIT)

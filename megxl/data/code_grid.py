@@ -20,6 +20,8 @@ from megxl.signals.normalization import BLOCK_S
 from megxl.store.entry import StoredRecording
 
 FORMAT, VERSION = "megxl-codes", 1
+MOST_CODES = 65_536
+"""Codes of a level that two bytes tell apart; up to 256 take one."""
 LIMIT = 5.0
 FOLDER = "codes"
 FACTS = "codes.json"
@@ -95,6 +97,14 @@ def block_samples(grid: Grid, sfreq_hz: float) -> int:
     if isinstance(grid, WindowGrid):
         return round(grid.block_s * sfreq_hz)
     return grid.window(sfreq_hz) if grid.layout == "tape" else round(BLOCK_S * sfreq_hz)
+
+
+def refuse_many(codes: int) -> None:
+    """Raise for code books whose codes take more than two bytes each."""
+    if codes > MOST_CODES:
+        raise InputError(
+            f"The tokenizer has {codes:,} codes a level; allowed for codes that are kept: at most {MOST_CODES:,}."
+        )
 
 
 def refuse_unequal(grid: Grid) -> None:

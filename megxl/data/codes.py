@@ -1,7 +1,8 @@
 """Tokenizer codes of windows and word groups, written once beside the store.
 
-``<entry>/codes/<plan>/codes.npy`` (N, C, T, Q), uint8, and ``codes.json`` with all that they depend on and a CRC-32 an
-item; `cached_codes.py` reads them. Letters: N items, C sensors, T tokens, Q levels.
+``<entry>/codes/<plan>/codes.npy`` (N, C, T, Q), uint8 (uint16 where a code book has more than 256 codes), and
+``codes.json`` with all that they depend on and a CRC-32 an item; `cached_codes.py` reads them. Letters: N items,
+C sensors, T tokens, Q levels.
 """
 
 import json
@@ -17,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from megxl.data.cached_codes import CachedCodes, DamagedCodes, encode, placed_codec, stale_codes
-from megxl.data.code_grid import CODES, FACTS, CodesPlan, Grid, Piece, pieces, plan, refuse_unequal
+from megxl.data.cached_codes import CachedCodes, DamagedCodes, encode, kept_dtype, placed_codec, stale_codes
+from megxl.data.code_grid import CODES, FACTS, CodesPlan, Grid, Piece, pieces, plan, refuse_many, refuse_unequal
 from megxl.errors import InputError
 from megxl.placing import placed
 from megxl.store.entry import StoredRecording
@@ -99,10 +100,10 @@ def write_codes(
     Raises
     ------
     InputError
-        A tokenizer of more than 256 codes; word groups in reference mode, whose items differ in length; less than
-        99.9 % of the codes in a sample come out again.
+        A tokenizer of more than 65,536 codes a level; word groups in reference mode, whose items differ in length; less
+        than 99.9 % of the codes in a sample come out again.
     """
-    _refuse_large(tokenizer)
+    refuse_many(tokenizer.config.codes)
     refuse_unequal(grid)
     chosen = store.recordings() if recordings is None else list(recordings)
     report = CodesReport()
@@ -212,15 +213,15 @@ def _held(lock: Path, key: str, wait: bool) -> Iterator[None]:
 
 
 def _encode_all(recording: StoredRecording, found: Sequence[Piece], wanted: CodesPlan, codec: BioCodec) -> None:
-    checksums = []
+    checksums, kept_as = [], kept_dtype(codec)
     with placed(wanted.folder(recording), folder=True) as part:
         with (part / CODES).open("wb") as file:
             shape: tuple[int, ...] = ()
             for piece in found:
-                codes_CTQ = encode(piece.read(recording), wanted.block, codec)
+                codes_CTQ = encode(piece.read(recording), wanted.block, codec).astype(kept_as, copy=False)
                 if not shape:
                     shape = codes_CTQ.shape
-                    header = {"descr": "|u1", "fortran_order": False, "shape": (len(found), *shape)}
+                    header = {"descr": kept_as.str, "fortran_order": False, "shape": (len(found), *shape)}
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(codes_CTQ.data)
                 checksums.append(zlib.crc32(codes_CTQ.data))
@@ -231,8 +232,3 @@ def _encode_all(recording: StoredRecording, found: Sequence[Piece], wanted: Code
             json.dump(facts, file)
             file.flush()
             os.fsync(file.fileno())
-
-
-def _refuse_large(tokenizer: BioCodec) -> None:
-    if tokenizer.config.codes > 256:
-        raise InputError(f"The tokenizer has {tokenizer.config.codes} codes a level; allowed for codes in a byte: 256.")

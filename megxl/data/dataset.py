@@ -50,7 +50,7 @@ class Item:
     ----------
     signal_CT : Tensor of float32, optional
         Prepared signal in SI units, not yet normalised.
-    codes_CTQ : Tensor of uint8, optional
+    codes_CTQ : Tensor of uint8 or int32, optional
         Its codes.
     sensors : SensorArray
         Of the rows.

@@ -20,7 +20,7 @@ class CodeReader(Protocol):
     """Where cached codes come from."""
 
     def read(self, recording: StoredRecording, start: int, stop: int) -> np.ndarray:
-        """Codes of these samples (C, T, Q) as uint8; InputError if they are not there."""
+        """Codes of these samples (C, T, Q), uint8 or int32; InputError if they are not there."""
         ...
 
 
@@ -78,7 +78,7 @@ class RowReader:
         return signal_CT
 
     def codes(self, source: CodeReader, recording: int, start: int, stop: int) -> Tensor:
-        """Read cached codes, uint8 (C, T, Q)."""
+        """Read cached codes (C, T, Q), uint8 or int32."""
         return torch.from_numpy(self._arranged(recording, source.read(self.recordings[recording], start, stop)))
 
     def sensors(self, recording: int) -> tuple[SensorArray, Tensor | None]:

@@ -20,9 +20,10 @@ from megxl.decoding.naming import name_words
 from megxl.decoding.word_events import STORED, word_reader, words_inside, words_of_file, words_of_stored
 from megxl.errors import InputError
 from megxl.signals.coils import ELECTRODE
+from megxl.signals.montage import place_sensors
 from megxl.signals.preparation import Preparation, PreparedRecording, prepare
 from megxl.signals.reading import choose_channels, open_recording
-from megxl.signals.sensors import SensorArray
+from megxl.signals.reference import Reference
 from megxl.store.entry import RecordingFacts, StoredRecording
 from megxl.store.store import MARK, Store
 
@@ -44,6 +45,7 @@ def decode_recording(
     options: Mapping[str, Any] | None = None,
     channels: str = "auto",
     exclude: Sequence[str] = (),
+    reference: Reference | None = None,
     montage: str | None = None,
     allow_maxshield: bool = False,
     device: torch.device | str = "cpu",
@@ -63,10 +65,12 @@ def decode_recording(
         Candidates to keep for each word.
     options : mapping, optional
         How words are written: options of the `files` corpus (``word_column``, ``time_unit``, ``trigger_codes`` ...).
-    channels : {"auto", "meg", "mag", "grad", "eeg"}
+    channels : {"auto", "meg", "mag", "grad", "eeg", "meg+eeg"}
         Which sensors; "auto": those of the decoder's kind.
     exclude : sequence of str
         Sensors to leave out.
+    reference : {"average", "recorded"}, optional
+        What electrodes are measured against; None: what those of the training were.
     montage : str, optional
         Electrode positions: a file, or a name that MNE knows.
     allow_maxshield : bool
@@ -83,13 +87,15 @@ def decode_recording(
     path, source = Path(recording), str(words)
     stored = stored_at(path)
     if stored is not None:
-        if exclude or montage or allow_maxshield or channels != "auto":
-            raise InputError(f"{stored.key} was prepared already: options of sensors and montage are for files.")
+        if exclude or montage or allow_maxshield or reference or channels != "auto":
+            raise InputError(
+                f"{stored.key} was prepared already: options of sensors, reference and montage are for files."
+            )
         _refuse_other_preparation(saved, stored)
         place = nullcontext(_with_words(stored, words_of_stored(source, stored, word_reader(options or {})), source))
     else:
         reader = replace(word_reader(options or {}), montage=montage, allow_maxshield=allow_maxshield)
-        place = _prepared_alone(saved, path, source, reader, channels, exclude, progress)
+        place = _prepared_alone(saved, path, source, reader, channels, exclude, reference, progress)
     advance = None if progress is None else _decoding(progress)
     with place as one:
         notes = [*one.notes, *one.word_notes, *([] if stored else _on_training(saved))]
@@ -125,6 +131,7 @@ def _prepared_alone(
     reader: Files,
     channels: str,
     exclude: Sequence[str],
+    reference: Reference | None,
     progress: Progress | None,
 ) -> Iterator[StoredRecording]:
     """Prepare a file into a store of its own, which goes at the end: from there all is as in training."""
@@ -133,8 +140,8 @@ def _prepared_alone(
     names = choose_channels(raw, _kind(saved, channels), exclude)
     # what can be refused is refused before the long work
     words_inside(table, raw.n_times / raw.info["sfreq"], Path(source).name)
-    sensor_rows(saved, SensorArray.from_info(raw.info, names), CORPUS)
-    prepared = _prepared(saved, raw, names, progress)
+    sensor_rows(saved, place_sensors(raw.info, names), CORPUS)
+    prepared = _prepared(saved, raw, names, reference, progress)
     key = f"{CORPUS}/" + (re.sub(r"[^\w.-]+", "-", stem(path)).lstrip(".")[:150] or "recording")
     facts = RecordingFacts(corpus=CORPUS, subject=UNKNOWN_SUBJECT)
     with tempfile.TemporaryDirectory(prefix="megxl-decode-") as folder:
@@ -145,12 +152,17 @@ def _prepared_alone(
 
 
 def _prepared(
-    saved: SavedDecoder, raw: "mne.io.BaseRaw", names: Sequence[str], progress: Progress | None
+    saved: SavedDecoder,
+    raw: "mne.io.BaseRaw",
+    names: Sequence[str],
+    reference: Reference | None,
+    progress: Progress | None,
 ) -> PreparedRecording:
     """Filter and resample as the recordings that the decoder learnt from."""
     known = {field.name for field in fields(Preparation)}
     settings: dict[str, Any] = {key: value for key, value in saved.preparation.items() if key in known}
     settings["sfreq_hz"] = saved.sfreq_hz
+    settings["reference"] = reference or _reference(saved.preparation)
     done = 0
 
     def advance(n_channels: int) -> None:
@@ -178,7 +190,15 @@ def _on_training(saved: SavedDecoder) -> list[str]:
 def _kind(saved: SavedDecoder, channels: str) -> str:
     if channels != "auto" or saved.channels is None:
         return channels
-    return "eeg" if (saved.channels.sensors.kinds_C == ELECTRODE).all() else "auto"
+    electrodes_C = saved.channels.sensors.kinds_C == ELECTRODE
+    if electrodes_C.all():
+        return "eeg"
+    return "meg+eeg" if electrodes_C.any() else "auto"
+
+
+def _reference(preparation: Mapping[str, Any]) -> Reference:
+    """What electrodes of the training were measured against; decoders that do not say are older than the choice."""
+    return preparation.get("reference", "recorded")
 
 
 def _refuse_other_preparation(saved: SavedDecoder, stored: StoredRecording) -> None:
@@ -191,6 +211,12 @@ def _refuse_other_preparation(saved: SavedDecoder, stored: StoredRecording) -> N
                 f"{stored.key} was prepared with {key} = {has[key]:g}, the decoder learnt from {value:g}: prepare the "
                 "recording again with the decoder's settings, or decode the file that it was made from."
             )
+    if stored.reference not in (None, wanted_reference := _reference(saved.preparation)):
+        raise InputError(
+            f"{stored.key} was prepared with the reference {stored.reference!r}, the decoder learnt from "
+            f"{wanted_reference!r}: prepare it again with --reference {wanted_reference}, or decode the file that it "
+            "was made from."
+        )
 
 
 def _decoding(progress: Progress) -> Callable[[int, int], None]:

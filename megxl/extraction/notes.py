@@ -18,6 +18,12 @@ def window_notes(
         notes.append(
             f"Windows of {settings.window_s:g} s were asked for; the model was trained with {TRAINED_WINDOW_S:g} s."
         )
+    short = -(windows[0].stop - windows[0].start) % samples_per_token
+    if short and windows[0].complete:
+        notes.append(
+            f"Tokens of {samples_per_token} samples do not fill windows of {settings.window_s:g} s: the last one of "
+            f"each lacks {short} samples, as in training."
+        )
     # the blocks of scaling begin anew with each window
     rest = (windows[0].stop - windows[0].start) % round(BLOCK_S * prepared.sfreq_hz)
     if rest and windows[0].complete:

@@ -9,7 +9,15 @@ import torch
 from megxl.errors import InputError
 from megxl.extraction.embedding import Embedding, load_embedding
 from megxl.extraction.run import Extraction, Progress, bads_policy, check_model
-from megxl.extraction.settings import TRAINED_WINDOW_S, Bads, Channels, Dtype, ExtractionSettings, Pooling
+from megxl.extraction.settings import (
+    TRAINED_WINDOW_S,
+    Bads,
+    Channels,
+    Dtype,
+    ExtractionSettings,
+    Pooling,
+    Reference,
+)
 from megxl.extraction.staging import check_output, check_space, is_archive, staging
 from megxl.model.megxl import MEGXL
 from megxl.signals.preparation import Preparation, PreparedRecording, prepare
@@ -29,6 +37,7 @@ def embed_recording(
     channels: Channels = "auto",
     exclude: Sequence[str] = (),
     bads: Bads = "mask",
+    reference: Reference = "average",
     pooling: Pooling = "none",
     layer: int = -1,
     device: str | torch.device | None = None,
@@ -50,7 +59,7 @@ def embed_recording(
         stay in memory.
     overwrite : bool
         Whether an older output of that name may be replaced.
-    window_s, channels, exclude, bads, pooling, layer, dtype
+    window_s, channels, exclude, bads, reference, pooling, layer, dtype
         See `ExtractionSettings`.
     device : str or torch.device, optional
         The model is moved there; by default it stays where it is.
@@ -59,7 +68,7 @@ def embed_recording(
     allow_maxshield : bool
         Whether raw MaxShield data may be read (only if `raw` is a path).
     montage : str or Path, optional
-        A file with positions of electrodes (only if `raw` is a path).
+        Positions of electrodes: a file, or a name that MNE knows (only if `raw` is a path).
 
     Returns
     -------
@@ -75,6 +84,7 @@ def embed_recording(
         channels=channels,
         exclude=tuple(exclude),
         bads=bads,
+        reference=reference,
         pooling=pooling,
         layer=layer,
         dtype=dtype,
@@ -101,7 +111,7 @@ def prepare_recording(
             progress("preparing", done, len(names), 0)
 
     advance(0)
-    preparation = Preparation(sfreq_hz=model.config.sfreq_hz)
+    preparation = Preparation(sfreq_hz=model.config.sfreq_hz, reference=settings.reference)
     return prepare(raw, names, preparation, bads=bads_policy(model, settings), advance=advance)
 
 

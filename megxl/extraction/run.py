@@ -26,6 +26,7 @@ from megxl.model.megxl import MEGXL
 from megxl.signals.normalization import BLOCK_S, scale_blocks
 from megxl.signals.preparation import PreparedRecording
 from megxl.tokenizer.biocodec import BioCodec
+from megxl.tokenizer.signals import rate_note
 
 
 class Progress(Protocol):
@@ -160,6 +161,7 @@ class Extraction:
             *window_notes(self.windows, self.prepared, self.settings, self.model.config.samples_per_token),
             *reference_notes(self.prepared, self.settings, bads_policy(self.model, self.settings)),
             *electrode_notes(self.prepared.sensors, self.model.config.sensor_kinds),
+            *filter(None, [rate_note(self.tokenizer.recipe, self.model.config.sfreq_hz)]),
         ]
 
 

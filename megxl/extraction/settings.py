@@ -9,8 +9,9 @@ from megxl.signals.normalization import BLOCK_S
 
 TRAINED_WINDOW_S = 150.0
 
-Channels = Literal["auto", "meg", "mag", "grad", "eeg"]
+Channels = Literal["auto", "meg", "mag", "grad", "eeg", "meg+eeg"]
 Bads = Literal["mask", "interpolate", "keep"]
+Reference = Literal["average", "recorded"]
 Pooling = Literal["none", "sensor", "time"]
 Dtype = Literal["float32", "bfloat16"]
 
@@ -22,11 +23,13 @@ class ExtractionSettings:
     window_s: float = TRAINED_WINDOW_S
     """Seconds that the model sees at once: whole tokens (0.24 s), and whole blocks of 3 s too if a multiple of 6 s."""
     channels: Channels = "auto"
-    """Which sensors: all MEG or else EEG ("auto"), "meg", "mag", "grad" or "eeg"."""
+    """Which sensors: all MEG or else EEG ("auto"), "meg", "mag", "grad", "eeg" or "meg+eeg"."""
     exclude: tuple[str, ...] = ()
     """Names of channels to leave out."""
     bads: Bads = "mask"
     """Channels marked bad: no part in attention ("mask"), "interpolate" them, or "keep" them."""
+    reference: Reference = "average"
+    """Electrodes: less the mean of the good ones ("average"), or as they were "recorded"."""
     pooling: Pooling = "none"
     """Every token ("none"), one vector a sensor and window ("sensor"), or one a time step ("time")."""
     layer: int = -1
@@ -37,17 +40,23 @@ class ExtractionSettings:
     def __post_init__(self) -> None:
         _check_choice("channels", self.channels, Channels)
         _check_choice("bads", self.bads, Bads)
+        _check_choice("reference", self.reference, Reference)
         _check_choice("pooling", self.pooling, Pooling)
         _check_choice("dtype", self.dtype, Dtype)
 
     def window_samples(self, sfreq_hz: float, samples_per_token: int) -> int:
-        """Samples in a window, or an `InputError` unless they make whole tokens."""
+        """Samples in a window, or an `InputError` unless they make whole tokens.
+
+        The length of training is good for any tokenizer: its last token lacks samples now where it did then.
+        """
         if not math.isfinite(self.window_s):
             raise InputError(
                 f"A window of {self.window_s:g} s has no length: give a number of seconds; "
                 f"the model was trained with {TRAINED_WINDOW_S:g} s."
             )
         samples = self.window_s * sfreq_hz
+        if self.window_s == TRAINED_WINDOW_S and round(samples) >= samples_per_token:
+            return round(samples)
         tokens = round(samples / samples_per_token)
         if tokens < 1 or abs(tokens * samples_per_token - samples) > 1e-6 * samples:
             step_s = whole_step_s(sfreq_hz, samples_per_token)

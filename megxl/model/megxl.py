@@ -20,6 +20,7 @@ from megxl.model.attention import RotaryTable, SelfAttention
 from megxl.model.criss_cross import CrissCrossLayer
 from megxl.model.embedding import TokenEmbedding
 from megxl.model.inputs import Sensors, check_codes, prepare_mask, prepare_sensors
+from megxl.model.pairing import CARRIED, carried_tensors, refuse_other_sizes, refuse_other_tokenizer
 from megxl.sizes import BioCodecConfig, MEGXLConfig
 from megxl.tokenizer.biocodec import FOLDED, BioCodec
 
@@ -83,8 +84,9 @@ class MEGXL(nn.Module, Pretrained):
         for module in self.modules():
             if isinstance(module, SelfAttention):
                 module.drops_in_eval = compat == "reference-dropout"
-        self.tokenizer = None if tokenizer is None else _fitting(tokenizer, config)
+        self.tokenizer = tokenizer
         if tokenizer is not None:
+            refuse_other_sizes(tokenizer.config, config)
             tokenizer.requires_grad_(False).eval()
             self.embedding.code_books.copy_(tokenizer.quantizer.code_books_QVK)
 
@@ -213,29 +215,23 @@ class MEGXL(nn.Module, Pretrained):
         cls, checkpoint: Checkpoint, tokenizer: BioCodec | None = None, *, compat: Compat = "default"
     ) -> "MEGXL":
         """Model out of what `read_checkpoint` returns; a codec that it carries must not contradict the one given."""
-        config = dict(checkpoint.config)
-        codec_config = config.pop("tokenizer", None)
-        carried = {k.removeprefix("tokenizer."): v for k, v in checkpoint.tensors.items() if k.startswith("tokenizer.")}
-        if carried:
-            own = BioCodec(BioCodecConfig(**(codec_config or {})))
-            own.load_state_dict(carried)
-            own.provenance = checkpoint.provenance
-            if tokenizer is not None:
-                _same_codes(own, tokenizer)
-                if tokenizer.provenance["weights"] == "loaded":
-                    own.provenance = tokenizer.provenance
+        if tokenizer is not None:
+            refuse_other_tokenizer(checkpoint, tokenizer)
+        config, training = dict(checkpoint.config), dict(checkpoint.training)
+        codec_config, codec_recipe = config.pop("tokenizer", None), training.pop("tokenizer", {})
+        if codec_config is not None:
+            own = BioCodec(BioCodecConfig(**codec_config))
+            own.load_state_dict(carried_tensors(checkpoint))
+            own.provenance, own.recipe = checkpoint.provenance, codec_recipe
+            if tokenizer is not None and tokenizer.provenance["weights"] == "loaded":
+                own.provenance, own.recipe = tokenizer.provenance, tokenizer.recipe
             tokenizer = own
         model = cls(MEGXLConfig(**config), tokenizer, compat=compat)
         model.load_state_dict(
-            {k: v for k, v in checkpoint.tensors.items() if not k.startswith("tokenizer.")}
-            | {f"tokenizer.{k}": v for k, v in (tokenizer.state_dict() if tokenizer is not None else {}).items()}
+            {k: v for k, v in checkpoint.tensors.items() if not k.startswith(CARRIED)}
+            | {f"{CARRIED}{k}": v for k, v in (tokenizer.state_dict() if tokenizer is not None else {}).items()}
         )
-        model.provenance, model.recipe = checkpoint.provenance, checkpoint.training
-        if tokenizer is not None and not torch.equal(model.embedding.code_books, tokenizer.quantizer.code_books_QVK):
-            raise InputError(
-                "The tokenizer's code books are not those that this model was trained with. "
-                "Give the tokenizer that belongs to the model."
-            )
+        model.provenance, model.recipe = checkpoint.provenance, training
         return model.eval()
 
     @classmethod
@@ -263,7 +259,11 @@ class MEGXL(nn.Module, Pretrained):
         """
         checkpoint = read_checkpoint(source, allow_unmatched=allow_unmatched, kind="megxl")
         if tokenizer is None and "tokenizer" not in checkpoint.config and DEFAULT_CODEC.is_file():
-            tokenizer = DEFAULT_CODEC
+            tokenizer = BioCodec.from_pretrained(DEFAULT_CODEC, allow_unmatched=allow_unmatched)
+            try:
+                refuse_other_tokenizer(checkpoint, tokenizer)
+            except InputError as error:
+                raise InputError(f"{DEFAULT_CODEC} was taken, since no tokenizer was named: {error}") from error
         if isinstance(tokenizer, str | Path):
             tokenizer = BioCodec.from_pretrained(tokenizer, allow_unmatched=allow_unmatched)
         return cls.from_checkpoint(checkpoint, tokenizer, compat=compat)
@@ -276,38 +276,21 @@ class MEGXL(nn.Module, Pretrained):
         if self.tokenizer is not None:
             config["tokenizer"] = asdict(self.tokenizer.config)
         return Checkpoint(
-            kind="megxl", config=config, tensors=self.state_dict(), training=self.recipe, provenance=self.provenance
+            kind="megxl",
+            config=config,
+            tensors=self.state_dict(),
+            training=self.whole_recipe,
+            provenance=self.provenance,
         )
+
+    @property
+    def whole_recipe(self) -> dict[str, Any]:
+        """What is known of the training, under "tokenizer" that of the codec: what a checkpoint keeps."""
+        codec = {} if self.tokenizer is None else self.tokenizer.recipe
+        return self.recipe | ({"tokenizer": codec} if codec else {})
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
     """Move a tensor; to a GPU without waiting, for which it has to lie in page-locked memory."""
     there = device.type == "cuda" and tensor.device.type == "cpu"
     return tensor.pin_memory().to(device, non_blocking=True) if there else tensor.to(device)
-
-
-def _fitting(tokenizer: BioCodec, config: MEGXLConfig) -> BioCodec:
-    """The tokenizer, if its sizes are those that the model reads."""
-    for name in ("levels", "codes", "code_width", "samples_per_token"):
-        theirs, ours = getattr(tokenizer.config, name), getattr(config, name)
-        if theirs != ours:
-            raise InputError(
-                f"The tokenizer has {name} = {theirs}, the model wants {ours}; they do not belong together."
-            )
-    return tokenizer
-
-
-def _same_codes(own: BioCodec, given: BioCodec) -> None:
-    """Refuse a codec that would encode otherwise than the one in the checkpoint."""
-    if given.folded:
-        raise InputError("The tokenizer was folded and cannot be compared with the checkpoint's; give it unfolded.")
-    statistics = ("counts", "sums", "initialised")
-    theirs = given.state_dict()
-    for name, tensor in own.state_dict().items():
-        if name.endswith(statistics):
-            continue
-        if name not in theirs or theirs[name].shape != tensor.shape or not torch.equal(theirs[name], tensor):
-            raise InputError(
-                f"The tokenizer given is not the one that this model was trained with (first difference: {name}). "
-                "Leave it out to use the one in the checkpoint."
-            )

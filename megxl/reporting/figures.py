@@ -73,10 +73,16 @@ def plot_prepared(
 
 def plot_code_usage(embedding: Embedding) -> Figure:
     """Draw how often each code was drawn, most frequent first, and how many codes are in effective use, by level."""
-    n_levels, n_codes = embedding.code_usage.shape
     figure = new_figure(embedding, (10, 3.6))
+    draw_code_usage(figure, embedding.code_usage)
+    return figure
+
+
+def draw_code_usage(figure: Figure, counts_QV: np.ndarray) -> None:
+    """Fill a figure with how often each code of each level occurs, and how many are in effective use."""
+    n_levels, n_codes = counts_QV.shape
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    for level, count_V in enumerate(embedding.code_usage):
+    for level, count_V in enumerate(counts_QV):
         share_V = np.sort(count_V)[::-1] / count_V.sum()
         shade = 0.25 + 0.75 * (1 - level / max(1, n_levels - 1))
         left.plot(
@@ -90,7 +96,7 @@ def plot_code_usage(embedding: Embedding) -> Figure:
     left.set(yscale="log", xlabel="codes, most frequent first", ylabel="share of tokens", xlim=(1, n_codes))
     left.legend(title="level", fontsize=8, title_fontsize=8, ncols=2, frameon=False)
     left.set_title(f"Use of the {n_codes} codes (dashed: all alike)", loc="left", fontsize=10)
-    perplexity_Q = code_perplexity(embedding.code_usage)
+    perplexity_Q = code_perplexity(counts_QV)
     bars = right.bar(np.arange(1, n_levels + 1), perplexity_Q, color=ACCENT)
     right.bar_label(bars, fmt="%.0f", fontsize=8)
     right.axhline(n_codes, color=FAINT, linestyle="--", linewidth=1)
@@ -98,7 +104,6 @@ def plot_code_usage(embedding: Embedding) -> Figure:
     right.set_title("Perplexity: codes in effective use", loc="left", fontsize=10)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def code_perplexity(code_usage_QV: np.ndarray) -> np.ndarray:

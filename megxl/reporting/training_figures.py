@@ -26,6 +26,7 @@ _PACE = {
     "learning_rate": "learning rate",
     "gradient_norm": "gradient norm",
     "tokens_per_s": "tokens a second",
+    "samples_per_s": "samples a second",
     "mfu": "model FLOPs utilisation",
     "data_wait": "share of time waiting for data",
 }

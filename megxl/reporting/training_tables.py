@@ -4,7 +4,7 @@ Losses are in nats a code: the mean of -ln(probability that was given to the tru
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -13,6 +13,8 @@ from megxl.model.megxl import MEGXL
 from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, grid_table, list_html, warning_html
 from megxl.reporting.training_figures import GUESSERS, last_value
+from megxl.store.entry import StoredRecording
+from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.runs import Run
 
 Split = Mapping[str, Mapping[str, list[str]]]
@@ -141,10 +143,21 @@ def training_warning(model: MEGXL) -> str | None:
     return weights_warning(model.provenance)
 
 
-def level_columns(rows: Iterable[Mapping[str, float]]) -> list[str]:
-    """Columns of the losses by level, in their order."""
-    names = {name for row in rows for name in row if name.startswith("loss_level_")}
+def level_columns(rows: Iterable[Mapping[str, float]], quantity: str = "loss") -> list[str]:
+    """Columns of a quantity by level, in their order."""
+    names = {name for row in rows for name in row if name.startswith(f"{quantity}_level_")}
     return sorted(names, key=lambda name: int(name.rpartition("_")[2]))
+
+
+def simulated_warning(recordings: Collection[StoredRecording], which: str) -> str | None:
+    """One loud sentence if some of these recordings were made by the simulator, else None."""
+    simulated = [one for one in recordings if any("Simulated by megxl" in note for note in one.notes)]
+    if not simulated:
+        return None
+    return (
+        f"SIMULATED: {len(simulated)} of {len(recordings)} {which} recordings were made by megxl simulate; nobody was "
+        "measured."
+    )
 
 
 def state_of(run: Run) -> str:
@@ -153,7 +166,7 @@ def state_of(run: Run) -> str:
     return f"{status['state']} at step {status['step']:,}, epoch {status['epoch']}"
 
 
-def weights_of(model: MEGXL) -> str:
+def weights_of(model: MEGXL | BioCodec) -> str:
     """Name weights by their file, steps and digest."""
     told = model.provenance
     steps = "" if told.get("steps") is None else f" after {told['steps']:,} steps"

@@ -8,6 +8,8 @@ GRADIOMETER, MAGNETOMETER, ELECTRODE = 0, 1, 2
 # the FIFF numbers of channel kinds and units that matter here
 MEG_CHANNEL, EEG_CHANNEL = 1, 2
 TESLA, TESLA_PER_METRE = 112, 201
+# and of the frames in which positions are told
+DEVICE_FRAME, HEAD_FRAME = 1, 4
 
 PLANAR_GRADIOMETER_COILS = frozenset(
     {

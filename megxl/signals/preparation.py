@@ -20,9 +20,11 @@ from megxl.signals.filters import BandPass
 from megxl.signals.interpolation import interpolate
 from megxl.signals.marks import shortest_stretch_s
 from megxl.signals.messages import collected_warnings
+from megxl.signals.montage import place_sensors
 from megxl.signals.published import prepare_by_mne
 from megxl.signals.quality import Inspector, QualityReport
 from megxl.signals.reading import provenance
+from megxl.signals.reference import Reference, refer_electrodes
 from megxl.signals.samples import MixedRatesError, read_blocks
 from megxl.signals.sensors import SensorArray
 
@@ -46,6 +48,9 @@ class Preparation:
     method: Literal["fast", "mne"] = "fast"
     """"mne": MNE's zero-phase FIR filter and Fourier resampling with their defaults. "fast": the same signal to about
     1e-6, from one pass over the file; by MNE where that is impossible (``provenance`` says so)."""
+    reference: Reference = "average"
+    """What electrodes are measured against: "average": the mean of the good ones; "recorded": what the recording has.
+    MEG sensors have none."""
 
     def __post_init__(self) -> None:
         if not 0 < self.low_hz < self.high_hz:
@@ -54,6 +59,8 @@ class Preparation:
             raise InputError(f"sfreq_hz = {self.sfreq_hz}; allowed: above twice the high-pass ({self.low_hz} Hz).")
         if self.method not in ("fast", "mne"):
             raise InputError(f"method = {self.method!r}; allowed: fast, mne.")
+        if self.reference not in ("average", "recorded"):
+            raise InputError(f"reference = {self.reference!r}; allowed: average, recorded.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +92,13 @@ def prepare(
     nonfinite: Literal["refuse", "mask"] = "refuse",
     advance: Callable[[int], None] | None = None,
 ) -> PreparedRecording:
-    """Filter and resample the named sensors of a recording.
+    """Filter and resample the named sensors of a recording, and refer its electrodes to their average.
 
     The result equals ``raw.filter(low, high).resample(sfreq)`` of MNE (with the method "mne" exactly, with "fast" to
     about 1e-6 of the signal), with one difference: the parts of a split file are resampled as the one recording that
-    they are. A recording whose header says that it was prepared like this before is taken as it is. No compensation,
-    projection or re-referencing is applied.
+    they are, and that electrodes are then referred to the average of the good ones
+    (``settings.reference``). A recording whose header says that it was filtered and resampled like this before is not
+    filtered again. No compensation or projection is applied.
 
     Parameters
     ----------
@@ -100,10 +108,11 @@ def prepare(
     names : sequence of str
         The sensors, in the order of the rows that come out.
     settings : Preparation, optional
-        Band and rate.
+        Band, rate, reference.
     bads : {"mask", "interpolate", "keep"}
         Sensors that ``raw.info["bads"]`` lists: name them in the result, replace them from their neighbours, or treat
-        them as good. In the first two cases they may hold NaN: such a sensor is set to zero.
+        them as good. In the first two cases they may hold NaN (such a sensor is set to zero), and take no part in the
+        average.
     nonfinite : {"refuse", "mask"}
         What a sensor that is not replaced as a bad one and holds NaN or infinite samples leads to: an error, or zeros
         throughout and a place in the result's ``bads`` (with ``bads="interpolate"``: interpolation).
@@ -123,7 +132,7 @@ def prepare(
     """
     settings = settings or Preparation()
     _refuse_unknown(bads, nonfinite)
-    sensors = SensorArray.from_info(raw.info, names)
+    sensors = place_sensors(raw.info, names)
     sfreq_hz = float(raw.info["sfreq"])
     source = provenance(raw)
     marked = [name for name in names if name in raw.info["bads"]]
@@ -153,6 +162,13 @@ def prepare(
     # the length of the filter was spoken of
     notes += [f"MNE, while filtering: {text}" for text in warned if not text.startswith("filter_length")]
     silent = [name for name in quality.nonfinite if name not in marked or bads == "keep"]
+    left_out = () if bads == "keep" else marked
+    reference, told = refer_electrodes(signal_CT, raw, sensors, settings.reference, bads=left_out, quality=quality)
+    notes += told
+    if reference is None:
+        del how["reference"]
+    else:
+        how["reference"] = reference
     if bads == "interpolate" and (marked or silent):
         interpolate(signal_CT, raw.info, names, [*marked, *silent], settings.sfreq_hz)
     masked = {"mask": {*marked, *silent}, "keep": {*silent}, "interpolate": set()}[bads]

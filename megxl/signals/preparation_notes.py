@@ -49,3 +49,23 @@ def on_bads(marked: Sequence[str], bads: str) -> list[str]:
     """Say what became of the sensors that are marked bad."""
     done = {"mask": "take no part", "interpolate": "were interpolated from the others", "keep": "are treated as good"}
     return [f"Sensors marked bad ({len(marked)}), which {done[bads]}: {', '.join(marked)}."] if marked else []
+
+
+def on_average(electrodes: int, good: int, origin: str | None, dead: Sequence[str]) -> list[str]:
+    """Say what electrodes are referred to; `origin`: the electrode that was the reference before."""
+    notes = [f"Electrodes are referred to the average of the good ones: {good} of {electrodes}."]
+    if origin is not None:
+        notes.append(f"The reference of the recording is in it as zeros; the average gives it a signal: {origin}.")
+    if dead:
+        notes.append(f"Flat electrodes take no part in the average: {', '.join(dead)}.")
+    return notes
+
+
+def on_no_average(electrodes: int, good: int) -> list[str]:
+    """Say that there is no average of one."""
+    return [f"Electrodes keep the reference of the recording, too few are good for an average: {good} of {electrodes}."]
+
+
+def on_recorded_reference() -> list[str]:
+    """Say that the reference was left alone."""
+    return ["Electrodes keep the reference of the recording."]

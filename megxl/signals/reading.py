@@ -26,12 +26,15 @@ FORMATS = (
 
 _FORMAT_OF_READER = {"Raw": "FIF", "RawBTi": "4D/BTi", "RawArray": "in memory"}
 _MEG_NAMES: dict[int | None, str] = {GRADIOMETER: "grad", MAGNETOMETER: "mag"}
-_KINDS_OF_CHOICE = {
+_KINDS_OF_CHOICE: dict[str, tuple[int, ...]] = {
     "meg": (GRADIOMETER, MAGNETOMETER),
     "mag": (MAGNETOMETER,),
     "grad": (GRADIOMETER,),
     "eeg": (ELECTRODE,),
+    "meg+eeg": (GRADIOMETER, MAGNETOMETER, ELECTRODE),
 }
+CHOICES = ("auto", *_KINDS_OF_CHOICE)
+"""Which sensors to take, as `choose_channels` knows them."""
 # files that belong to a recording, and the one beside them that opens it
 _OPENED_BY = {".fdt": ".set", ".vmrk": ".vhdr", ".eeg": ".vhdr"}
 
@@ -94,7 +97,7 @@ def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequen
     ----------
     raw : mne.io.BaseRaw
         The recording.
-    channels : {"auto", "meg", "mag", "grad", "eeg"}
+    channels : {"auto", "meg", "mag", "grad", "eeg", "meg+eeg"}
         "auto" takes MEG sensors if there are any, else electrodes. Axial gradiometers (CTF, KIT) are "grad".
     exclude : sequence of str
         Channels to leave out.
@@ -108,8 +111,8 @@ def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequen
     InputError
         An unknown choice, an excluded name that the file does not have, nothing left.
     """
-    if channels != "auto" and channels not in _KINDS_OF_CHOICE:
-        raise InputError(f"channels = {channels!r}; allowed: auto, {', '.join(_KINDS_OF_CHOICE)}.")
+    if channels not in CHOICES:
+        raise InputError(f"channels = {channels!r}; allowed: {', '.join(CHOICES)}.")
     unknown = [name for name in exclude if name not in raw.ch_names]
     if unknown:
         near = difflib.get_close_matches(unknown[0], raw.ch_names, cutoff=0.4)
@@ -120,11 +123,18 @@ def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequen
     if channels == "auto":
         channels = "eeg" if set(kind_of.values()).isdisjoint(_KINDS_OF_CHOICE["meg"]) else "meg"
     names = [name for name, kind in kind_of.items() if kind in _KINDS_OF_CHOICE[channels] and name not in set(exclude)]
-    if not names:
+    lacking = channels == "meg+eeg" and len({kind_of[name] == ELECTRODE for name in names}) < 2
+    if not names or lacking:
         found = ", ".join(f"{count} {kind}" for kind, count in _count_channels(raw).items())
         left = f" after leaving out {len(exclude)}" if exclude else ""
         raise InputError(f"No channel of the kind {channels!r} is left{left}; the recording has: {found}.")
     return names
+
+
+def has_electrodes(raw: mne.io.BaseRaw, names: Sequence[str]) -> bool:
+    """Say whether there are electrodes among the named channels."""
+    kind_of = {channel["ch_name"]: sensor_kind(channel) for channel in raw.info["chs"]}
+    return any(kind_of[name] == ELECTRODE for name in names)
 
 
 def provenance(raw: mne.io.BaseRaw) -> dict[str, Any]:

@@ -12,14 +12,24 @@ import numpy as np
 
 from megxl.errors import InputError
 from megxl.signals.coils import (
+    DEVICE_FRAME,
     ELECTRODE,
     GRADIOMETER,
+    HEAD_FRAME,
     MAGNETOMETER,
     PLANAR_GRADIOMETER_COILS,
     coil_number,
     sensor_kind,
 )
 from megxl.signals.neuromag306 import neuromag306_channels
+
+
+class MissingPositions(InputError):  # noqa: N818 (said as a sentence, as every InputError)
+    """Sensors without a position; ``names`` are those of the electrodes among them."""
+
+    def __init__(self, sentence: str, names: Sequence[str]) -> None:
+        super().__init__(sentence)
+        self.names = tuple(names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +41,7 @@ class SensorArray:
     names : tuple of str
         One name a sensor, all different.
     positions_C3 : array, shape (C, 3)
-        Metres, in the frame of the device (MEG) or of the head (EEG).
+        Metres, in the frame of the device (MEG, and EEG beside MEG) or of the head (EEG alone).
     orientations_C3 : array, shape (C, 3)
         Unit vectors: the direction of the gradient for planar gradiometers, the coil's normal for other MEG sensors;
         zero for electrodes.
@@ -77,7 +87,8 @@ class SensorArray:
         Parameters
         ----------
         info : mapping
-            Only ``info["chs"]`` is used: ``ch_name``, ``kind``, ``coil_type``, ``unit``, ``loc``, ``coord_frame``.
+            ``info["chs"]`` is used (``ch_name``, ``kind``, ``coil_type``, ``unit``, ``loc``, ``coord_frame``) and, for
+            MEG and EEG together, ``info["dev_head_t"]``.
         names : sequence of str, optional
             Which channels, in which order. By default all MEG sensors (no reference sensors), or all electrodes if
             there are none.
@@ -89,20 +100,21 @@ class SensorArray:
         Raises
         ------
         InputError
-            A channel that is missing or no sensor; a sensor without position or orientation; positions in two
-            coordinate frames or all in one point. The sentence counts, names the first and says how to mend it.
+            A channel that is missing or no sensor; a sensor without position (`MissingPositions`) or orientation;
+            positions in two coordinate frames without a way from one to the other, or all in one point. The sentence
+            counts, names the first and says how to mend it.
         """
         channels = _sensor_channels(info, names)
         array_names = tuple(channel["ch_name"] for channel in channels)
         kinds_C = np.array([sensor_kind(channel) for channel in channels])
         loc_C12 = np.array([np.asarray(channel["loc"], dtype=np.float64)[:12] for channel in channels])
         _refuse_missing_positions(array_names, loc_C12[:, :3], kinds_C)
-        _refuse_mixed_frames(channels)
+        positions_C3 = _in_one_frame(channels, loc_C12[:, :3], info.get("dev_head_t"))
         planar_C = np.array([coil_number(channel) in PLANAR_GRADIOMETER_COILS for channel in channels])
         orientations_C3 = np.where(planar_C[:, None], loc_C12[:, 3:6], loc_C12[:, 9:12])
         orientations_C3[kinds_C == ELECTRODE] = 0.0  # an electrode's loc[3:6] is its reference's position
         _refuse_missing_orientations(array_names, orientations_C3, kinds_C)
-        array = cls(names=array_names, positions_C3=loc_C12[:, :3], orientations_C3=orientations_C3, kinds_C=kinds_C)
+        array = cls(names=array_names, positions_C3=positions_C3, orientations_C3=orientations_C3, kinds_C=kinds_C)
         array.normalized_positions()  # refuses sensors that are all in one point, before any signal is read
         return array
 
@@ -188,6 +200,11 @@ def neuromag306() -> SensorArray:
     return SensorArray.from_info({"chs": neuromag306_channels()})
 
 
+def unplaced(positions_C3: np.ndarray) -> np.ndarray:
+    """Tell which sensors have no position, shape (C,): readers write NaN, or all zeros, where a file holds none."""
+    return np.asarray(~np.isfinite(positions_C3).all(axis=1) | ~positions_C3.any(axis=1))
+
+
 def _sensor_channels(info: Mapping[str, Any], names: Sequence[str] | None) -> list[Mapping[str, Any]]:
     if names is None:
         for kinds in ((GRADIOMETER, MAGNETOMETER), (ELECTRODE,)):
@@ -225,15 +242,15 @@ def _refuse_repeated(names: Sequence[str]) -> None:
 
 
 def _refuse_missing_positions(names: Sequence[str], positions_C3: np.ndarray, kinds_C: np.ndarray) -> None:
-    # readers write NaN, or all zeros, where a file holds no position
-    missing_C = ~np.isfinite(positions_C3).all(axis=1) | ~positions_C3.any(axis=1)
+    missing_C = unplaced(positions_C3)
     missing = int(missing_C.sum())
     if missing:
         first = names[int(np.argmax(missing_C))]
         what = "electrodes" if kinds_C[missing_C].min() == ELECTRODE else "sensors"
-        raise InputError(
+        raise MissingPositions(
             f"{missing} of {len(names)} {what} {'has' if missing == 1 else 'have'} no position (first: {first!r}). "
-            "Set them with raw.set_montage(...) or --montage FILE, or leave these channels out with --exclude."
+            "Set them with raw.set_montage(...) or --montage FILE, or leave these channels out with --exclude.",
+            [name for name, lacks in zip(names, missing_C & (kinds_C == ELECTRODE), strict=True) if lacks],
         )
 
 
@@ -249,12 +266,21 @@ def _refuse_missing_orientations(names: Sequence[str], orientations_C3: np.ndarr
         )
 
 
-def _refuse_mixed_frames(channels: Sequence[Mapping[str, Any]]) -> None:
-    # MEG positions are in the frame of the device, EEG positions in that of the head: side by side they mean nothing
-    first = channels[0]
-    others = [channel["ch_name"] for channel in channels if int(channel["coord_frame"]) != int(first["coord_frame"])]
-    if others:
+def _in_one_frame(
+    channels: Sequence[Mapping[str, Any]], positions_C3: np.ndarray, dev_head_t: Mapping[str, Any] | None
+) -> np.ndarray:
+    """Bring electrodes, which are placed on the head, to the sensors of the device, if there are both."""
+    frames_C = np.array([int(channel["coord_frame"]) for channel in channels])
+    others = [channel["ch_name"] for channel in channels if int(channel["coord_frame"]) != frames_C[0]]
+    if not others:
+        return positions_C3
+    if dev_head_t is None or not set(frames_C.tolist()) <= {DEVICE_FRAME, HEAD_FRAME}:
         raise InputError(
             f"The positions of {len(others)} of {len(channels)} sensors (first: {others[0]!r}) are in another "
-            f"coordinate frame than that of {first['ch_name']!r}. Choose MEG or EEG, not both."
+            f"coordinate frame than that of {channels[0]['ch_name']!r}, and the recording does not say how the head "
+            "lay in the device (info['dev_head_t']). Choose MEG or EEG, not both."
         )
+    to_head_44 = np.asarray(dev_head_t["trans"], dtype=np.float64)
+    turn_33, shift_3 = to_head_44[:3, :3], to_head_44[:3, 3]
+    in_device_C3 = np.linalg.solve(turn_33, (positions_C3 - shift_3).T).T
+    return np.where((frames_C == HEAD_FRAME)[:, None], in_device_C3, positions_C3)

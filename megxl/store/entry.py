@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from megxl.errors import InputError
+from megxl.signals.coils import ELECTRODE
 from megxl.signals.sensors import SensorArray
 from megxl.store.chunks import SignalFile
 
@@ -99,6 +100,14 @@ class StoredRecording:
     def duration_s(self) -> float:
         """Seconds."""
         return self.n_samples / self.sfreq_hz
+
+    @property
+    def reference(self) -> str | None:
+        """What electrodes were to be referred to, "average" or "recorded"; None: there are only MEG sensors."""
+        if not (self.sensors.kinds_C == ELECTRODE).any():
+            return None
+        # entries that do not say are older than the choice
+        return self.preparation.get("reference", "recorded")
 
     @property
     def signal_sha256(self) -> str:

@@ -17,7 +17,7 @@ from megxl.checkpoints.pretrained import Pretrained
 from megxl.errors import InputError
 from megxl.sizes import BioCodecConfig
 from megxl.tokenizer.precision import full_precision
-from megxl.tokenizer.quantizer import ResidualQuantizer
+from megxl.tokenizer.quantizer import Observer, ResidualQuantizer
 from megxl.tokenizer.seanet import Decoder, Encoder, frames
 
 FOLDED = "This codec was folded for inference and cannot be saved; save the one it was made from."
@@ -66,18 +66,24 @@ class BioCodec(nn.Module, Pretrained):
             levels=config.levels, width=config.width, code_width=config.code_width, codes=config.codes
         )
 
-    def forward(self, x_N1T: Tensor) -> CodecOutput:
+    def forward(self, x_N1T: Tensor, observe: Observer | None = None) -> CodecOutput:
         """Encode, quantize with straight-through gradients, decode.
 
         Parameters
         ----------
         x_N1T : Tensor, shape (N, 1, T)
             Signal of one sensor a row, any unit.
+        observe : callable, optional
+            Told of what each level of the quantizer saw, for learning code books.
         """
         scale_N = rms_scale(x_N1T)
-        quantized = self.quantizer(self._embed(x_N1T, scale_N))
+        quantized = self.quantizer(self._embed(x_N1T, scale_N), observe)
         signal_N1T = self._reconstruct(quantized.vectors_NTD, scale_N, x_N1T.shape[-1])
         return CodecOutput(signal_N1T, quantized.codes_NTQ.transpose(1, 2), quantized.commitment)
+
+    def vectors(self, x_N1T: Tensor) -> Tensor:
+        """The encoder's vectors (N, T', D) of a signal (N, 1, T), which the quantizer is to code."""
+        return self._embed(x_N1T, rms_scale(x_N1T))
 
     def encode(self, x_N1T: Tensor) -> tuple[Tensor, Tensor]:
         """Codes and scale of a signal.
@@ -116,14 +122,14 @@ class BioCodec(nn.Module, Pretrained):
 
         Returns
         -------
-        Tensor of uint8 (int64 where a code book has more than 256 codes), shape (B, C, T', Q)
+        Tensor of uint8 (int32 where a code book has more than 256 codes), shape (B, C, T', Q)
         """
         if signal_BCT.dim() != 3 or signal_BCT.shape[-1] == 0:
             raise InputError(f"A signal to tokenize has the shape (B, C, T) with T > 0, not {tuple(signal_BCT.shape)}.")
         rows_N1T = signal_BCT.flatten(0, 1)[:, None].to(self.quantizer.code_books_QVK.dtype)
         at_once = SAMPLES_AT_ONCE.get(signal_BCT.device.type, MANY_SAMPLES_AT_ONCE)
         max_rows = max_rows or max(1, at_once // rows_N1T.shape[-1])
-        small = torch.uint8 if self.config.codes <= 256 else torch.int64
+        small = torch.uint8 if self.config.codes <= 256 else torch.int32
         with full_precision(signal_BCT.device.type), parametrize.cached():
             chunks = [self.encode(chunk_N1T) for chunk_N1T in rows_N1T.split(max_rows)]
         _refuse_nonfinite(torch.cat([scale_N for _, scale_N in chunks]).unflatten(0, signal_BCT.shape[:2]))

@@ -3,12 +3,14 @@
 Letters: N rows, T tokens, D width of the encoder's vectors, K width of a code vector, Q levels, V codes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from megxl.tokenizer.precision import full_precision
 
 
 class Quantized(NamedTuple):
@@ -23,10 +25,34 @@ class Quantized(NamedTuple):
     encoder, never the code books)."""
 
 
+class Observed(NamedTuple):
+    """What one level saw in a training pass, without a graph."""
+
+    level: int
+    inputs_NTK: Tensor
+    """Projected vectors, of any length."""
+    codes_NT: Tensor
+    """The codes that they got."""
+
+
+Observer = Callable[[Observed], None]
+"""Is told of each level in turn; the quantizer itself never changes in a pass."""
+
+
+class LevelStep(NamedTuple):
+    """What one level makes of the residual."""
+
+    inputs_NTK: Tensor
+    codes_NT: Tensor
+    vectors_NTD: Tensor
+    commitment: Tensor
+
+
 class Level(nn.Module):
     """One level: project in, find the code of highest cosine, project its stored vector out.
 
-    `counts` and `sums` are the running statistics that training a tokenizer keeps; inference reads `code_book` alone.
+    `counts` and `sums` are the running statistics that training a tokenizer keeps, `initialised` (0 or 1) says whether
+    the code book is more than random directions; inference reads `code_book` alone.
     """
 
     code_book: Tensor
@@ -39,24 +65,24 @@ class Level(nn.Module):
         self.project_in = nn.Linear(width, code_width)
         self.project_out = nn.Linear(code_width, width)
         vectors_VK = F.normalize(torch.randn(codes, code_width), dim=-1)
-        self.register_buffer("initialised", torch.ones(1))
+        self.register_buffer("initialised", torch.zeros(1))
         self.register_buffer("counts", torch.zeros(codes))
         self.register_buffer("code_book", vectors_VK)
-        self.register_buffer("sums", vectors_VK.clone())
+        self.register_buffer("sums", torch.zeros(codes, code_width))
 
     def search(self, x_NTK: Tensor) -> Tensor:
         """Index of the code with the highest cosine (N, T)."""
         # the length of x does not matter, but near ties round as in the published search only if it is divided out
         return (F.normalize(x_NTK, dim=-1) @ F.normalize(self.code_book, dim=-1).T).argmax(-1)
 
-    def forward(self, x_NTD: Tensor) -> Quantized:
-        """Quantize at this level; `codes_NTQ` has Q = 1."""
+    def forward(self, x_NTD: Tensor) -> LevelStep:
+        """Quantize at this level; gradients pass straight through to x."""
         x_NTK = self.project_in(x_NTD)
         codes_NT = self.search(x_NTK)
         code_NTK = F.embedding(codes_NT, self.code_book)
         commitment = F.mse_loss(x_NTK, code_NTK)
         straight_through_NTK = x_NTK + (code_NTK - x_NTK).detach() if torch.is_grad_enabled() else code_NTK
-        return Quantized(self.project_out(straight_through_NTK), codes_NT[..., None], commitment)
+        return LevelStep(x_NTK, codes_NT, self.project_out(straight_through_NTK), commitment)
 
     def vectors(self, codes_NT: Tensor) -> Tensor:
         """Vectors (N, T, D) that stand for these codes."""
@@ -73,18 +99,32 @@ class ResidualQuantizer(nn.Module):
     def _levels(self) -> Iterator[Level]:
         return cast(Iterator[Level], iter(self.levels))
 
-    def forward(self, x_NTD: Tensor) -> Quantized:
-        """Quantize (N, T, D) at all levels; gradients reach x through every level's straight-through step."""
-        residual_NTD, total_NTD = x_NTD, torch.zeros_like(x_NTD)
-        codes, commitments = [], []
-        for level in self._levels():
-            step = level(residual_NTD)
-            # detached: what a level leaves over is data for the next one, not a way to train the levels before
-            residual_NTD = residual_NTD - step.vectors_NTD.detach()
-            total_NTD = total_NTD + step.vectors_NTD
-            codes.append(step.codes_NTQ)
-            commitments.append(step.commitment)
-        return Quantized(total_NTD, torch.cat(codes, -1), torch.stack(commitments).mean())
+    def forward(self, x_NTD: Tensor, observe: Observer | None = None) -> Quantized:
+        """Quantize at all levels; gradients reach x through every level's straight-through step.
+
+        It runs in the weights' precision whatever autocast says: bfloat16 has too few digits to tell codes apart.
+
+        Parameters
+        ----------
+        x_NTD : Tensor, shape (N, T, D)
+            The encoder's vectors.
+        observe : callable, optional
+            Told of each level's projected inputs and codes (`CodeBookLearner.observer`).
+        """
+        with full_precision(x_NTD.device.type):
+            residual_NTD = x_NTD.to(next(self._levels()).code_book.dtype)
+            total_NTD = torch.zeros_like(residual_NTD)
+            codes, commitments = [], []
+            for q, level in enumerate(self._levels()):
+                step: LevelStep = level(residual_NTD)
+                if observe is not None:
+                    observe(Observed(q, step.inputs_NTK.detach(), step.codes_NT))
+                # detached: what a level leaves over is data for the next, not a way to train the levels before
+                residual_NTD = residual_NTD - step.vectors_NTD.detach()
+                total_NTD = total_NTD + step.vectors_NTD
+                codes.append(step.codes_NT)
+                commitments.append(step.commitment)
+            return Quantized(total_NTD, torch.stack(codes, -1), torch.stack(commitments).mean())
 
     def search(self, x_NTD: Tensor) -> Tensor:
         """Codes (N, T, Q) alone, without losses."""
@@ -95,8 +135,9 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, -1)
 
     def decode(self, codes_NTQ: Tensor) -> Tensor:
-        """Vectors (N, T, D) that stand for these codes."""
-        return torch.stack([level.vectors(codes_NTQ[..., q]) for q, level in enumerate(self._levels())]).sum(0)
+        """Vectors (N, T, D) that stand for these codes; fewer levels than there are mean the first ones."""
+        steps = zip(self._levels(), codes_NTQ.unbind(-1), strict=False)
+        return torch.stack([level.vectors(codes_NT) for level, codes_NT in steps]).sum(0)
 
     @property
     def vectors_QVD(self) -> Tensor:

@@ -1,7 +1,7 @@
 """What guessers score at the hidden places of validation, without which a loss or an accuracy means little.
 
 Letters: B batch, C sensors, T tokens, H hidden tokens of a window, Q levels, V codes, S what is known of a hidden code:
-the last visible code of its sensor, or that none is visible (S = V + 1); F folds.
+the last visible code of its sensor, or that none is visible (S = V + 1; 1 for large code books); F folds.
 """
 
 import math
@@ -18,6 +18,8 @@ from megxl.training.masks import MaskedBatch
 
 STRENGTHS = (10_000.0, 1000.0, 100.0, 10.0, 1.0, 0.1, 0.01)
 """Pseudo-counts by which the last-token guesser may be drawn towards the unigram; of equal ones the first is taken."""
+MOST_PAIRED = 1024
+"""Codes of a level up to which pairs are counted: more would take gigabytes, and more windows than a guesser sees."""
 FOLDS = 5
 """Parts of the training windows, each of which is guessed from the others to choose among the strengths."""
 
@@ -32,7 +34,8 @@ class Guessers:
         Probability of each code at each level.
     last_token_QSV : Tensor of float64
         The same, given the last visible code of the same sensor at this level: the one before the hidden run, or the
-        first one after it where there is none before. The last row is for windows that show no token.
+        first one after it where there is none before. The last row is for windows that show no token. With S = 1, for
+        code books of more than 1024 codes, it knows no more than the unigram and is not scored.
     fitted : mapping
         JSON-able: what they were fitted on, and how.
     """
@@ -52,8 +55,9 @@ class Guessers:
         Returns
         -------
         dict
-            JSON-able: ``chance`` (nats); ``unigram`` and ``last_token``, each with ``loss`` (nats), ``accuracy``,
-            ``loss_level_1`` ..., ``<corpus>_loss`` ...; ``scored``: windows and hidden tokens of each corpus.
+            JSON-able: ``chance`` (nats); ``unigram`` and, where pairs are counted, ``last_token``, each with ``loss``
+            (nats), ``accuracy``, ``loss_level_1`` ..., ``<corpus>_loss`` ...; ``scored``: windows and hidden tokens of
+            each corpus.
 
         Raises
         ------
@@ -71,7 +75,7 @@ class Guessers:
         return {
             "chance": math.log(codes),
             "unigram": _scores(counts, self.unigram_QV[:, None]),
-            "last_token": _scores(counts, self.last_token_QSV),
+            **({"last_token": _scores(counts, self.last_token_QSV)} if _known(codes) > 1 else {}),
             "scored": {
                 "windows": dict(windows),
                 "hidden_tokens": {name: _tokens(some) for name, some in counts.items()},
@@ -97,7 +101,7 @@ def fit_guessers(batches: Iterable[MaskedBatch], levels: int, codes: int) -> Gue
     InputError
         Nothing is hidden.
     """
-    counts_FQSV = torch.zeros(FOLDS, levels, codes + 1, codes, dtype=torch.int64)
+    counts_FQSV = torch.zeros(FOLDS, levels, _known(codes), codes, dtype=torch.int64)
     windows: dict[str, int] = defaultdict(int)
     tokens: dict[str, int] = defaultdict(int)
     for number, (corpus, pairs_QSV) in enumerate(_pairs(batches, levels, codes)):
@@ -154,11 +158,17 @@ def _pairs(batches: Iterable[MaskedBatch], levels: int, codes: int) -> Iterator[
 
 
 def _count(codes_CTQ: Tensor, hidden_H: Tensor, nearest_H: Tensor, codes: int) -> Tensor:
-    levels = codes_CTQ.shape[2]
-    known_CHQ = codes_CTQ[:, nearest_H.clamp(min=0)].masked_fill((nearest_H < 0)[:, None], codes)
-    rows_CHQ = torch.arange(levels) * (codes + 1) + known_CHQ
+    levels, known = codes_CTQ.shape[2], _known(codes)
+    rows_CHQ = torch.arange(levels) * known
+    if known > 1:
+        rows_CHQ = rows_CHQ + codes_CTQ[:, nearest_H.clamp(min=0)].masked_fill((nearest_H < 0)[:, None], codes)
     places_CHQ = rows_CHQ * codes + codes_CTQ[:, hidden_H]
-    return torch.bincount(places_CHQ.flatten(), minlength=levels * (codes + 1) * codes).view(levels, codes + 1, codes)
+    return torch.bincount(places_CHQ.flatten(), minlength=levels * known * codes).view(levels, known, codes)
+
+
+def _known(codes: int) -> int:
+    """S, how many things may be known of a hidden code."""
+    return codes + 1 if codes <= MOST_PAIRED else 1
 
 
 def _unigram(counts_QSV: Tensor) -> Tensor:

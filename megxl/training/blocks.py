@@ -14,7 +14,7 @@ from megxl.training.fields import check_fields, refuse_unknown
 if TYPE_CHECKING:
     from megxl.corpora.corpus import Corpus, Selection
     from megxl.data.sources import CorpusSource, SplitRule
-    from megxl.training.config import PretrainConfig
+    from megxl.training.corpora_config import CorporaConfig
 
 _VALIDATION = {"val_subjects": "subjects", "val_runs": "runs", "val_session": "sessions"}
 _LEVELS = ("subjects", "sessions", "tasks", "runs")
@@ -57,7 +57,7 @@ class CorpusBlock:
 
         return corpus_named(self.type, self.options)
 
-    def source(self, config: "PretrainConfig") -> "CorpusSource":
+    def source(self, config: "CorporaConfig") -> "CorpusSource":
         """Say which recordings of the store train and validate.
 
         Raises

@@ -1,28 +1,32 @@
 """What is wrong with a run is said before any work: `check_before_work`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from megxl.checkpoints.checkpoint import weights_warning
 from megxl.checkpoints.files import read_checkpoint
 from megxl.data.cached_codes import other_tokenizers
-from megxl.data.code_grid import WindowGrid, pieces, plan
+from megxl.data.code_grid import WindowGrid, pieces, plan, refuse_many
 from megxl.data.preparing.summary import counted
 from megxl.errors import InputError
 from megxl.model.masking import plan_mask
+from megxl.model.pairing import OF_CODES, refuse_other_tokenizer
 from megxl.signals.normalization import BLOCK_S
 from megxl.sizes import MEGXLConfig
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.tokenizer.fingerprint import codec_fingerprint
+from megxl.tokenizer.signals import rate_note
 from megxl.training.config import PretrainConfig
+from megxl.training.corpora_config import CorporaConfig
 from megxl.training.devices import refuse_missing_devices
 from megxl.training.lacking import writable
 from megxl.training.recordings import Chosen, choose_all
 from megxl.training.run_config import refuse_placeholders
-
-MOST_CODES = 256
-"""That a byte tells apart."""
+from megxl.training.runs import Run
+from megxl.training.saving import step_in
+from megxl.training.sensor_kinds import sensor_kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +60,23 @@ def check_before_work(config: PretrainConfig) -> Checked:
         tokenizer = BioCodec.from_pretrained(config.model.tokenizer_ckpt)
     tokens = tokenizer.tokens(round(config.data.segment_length * config.data.target_sfreq))
     sizes = _sizes(config, tokenizer, tokens)
-    _refuse_other_start(config, sizes)
+    start = _refuse_other_start(config, sizes, tokenizer)
+    _refuse_other_run(config, tokenizer)
     chosen = choose_all(config)
-    _refuse_short(config, chosen)
+    if config.model.sensor_kinds is None:
+        sizes = replace(sizes, sensor_kinds=start.sensor_kinds if start else sensor_kinds(chosen))
+    refuse_short(config, chosen)
     notes = [note for one in chosen for note in one.notes]
     if config.data.codes == "cached":
         notes += _on_codes(config, chosen, codec_fingerprint(tokenizer))
     if warning := weights_warning(tokenizer.provenance):
         notes.append(f"The tokenizer: {warning}")
+    if note := rate_note(tokenizer.recipe, sizes.sfreq_hz):
+        notes.append(note)
+    if config.model.swap_tokenizer:
+        notes.append(
+            "What reads and names codes begins at random: the tokenizer was swapped for another (model.swap_tokenizer)."
+        )
     return Checked(tokenizer=tokenizer, sizes=sizes, tokens=tokens, notes=tuple(notes))
 
 
@@ -84,13 +97,11 @@ def _refuse_contradictions(config: PretrainConfig) -> None:
 
 def _sizes(config: PretrainConfig, tokenizer: BioCodec, tokens: int) -> MEGXLConfig:
     """Sizes of the model that reads the codes of a tokenizer, with masks that fit into its windows."""
-    data, model, codes = config.data, config.model, tokenizer.config.codes
+    data, model = config.data, config.model
     sizes = model.sizes(tokens, tokenizer.config)
-    if data.codes == "cached" and codes > MOST_CODES:
-        raise InputError(
-            f"data.codes = cached keeps codes in a byte each, but the tokenizer has {codes} a level; set "
-            "data.codes=online."
-        )
+    if data.codes == "cached":
+        with _at("data.codes = cached (the other choice is online)"):
+            refuse_many(tokenizer.config.codes)
     if data.segment_length < BLOCK_S:
         raise InputError(
             f"data.segment_length = {data.segment_length:g} s has no whole block of {BLOCK_S:g} s to hide; give longer "
@@ -108,27 +119,62 @@ def _sizes(config: PretrainConfig, tokenizer: BioCodec, tokens: int) -> MEGXLCon
     return sizes
 
 
-def _refuse_other_start(config: PretrainConfig, sizes: MEGXLConfig) -> None:
-    """Refuse weights to begin with that read other codes, or at another rate, than this run has."""
+def _refuse_other_start(config: PretrainConfig, sizes: MEGXLConfig, tokenizer: BioCodec) -> MEGXLConfig | None:
+    """Refuse weights to begin with of other sizes than this run has, or that read the codes of another tokenizer.
+
+    Returns the sizes of the weights, if there are any to begin with.
+    """
     start = config.model.init_from
     if start is None:
-        return
+        return None
     with _at(f"model.init_from = {start}"):
-        theirs = MEGXLConfig(**_without_tokenizer(read_checkpoint(start, kind="megxl").config))
-    for name in ("levels", "codes", "code_width", "samples_per_token", "width", "layers", "heads", "fourier_width"):
+        checkpoint = read_checkpoint(start, kind="megxl")
+    theirs = MEGXLConfig(**{name: value for name, value in checkpoint.config.items() if name != "tokenizer"})
+    names = ["width", "layers", "heads", "fourier_width", *(["sensor_kinds"] if config.model.sensor_kinds else [])]
+    if not config.model.swap_tokenizer:
+        names = [*OF_CODES, *names]
+    for name in names:
         was, wanted = getattr(theirs, name), getattr(sizes, name)
         if was != wanted:
             raise InputError(
                 f"model.init_from = {start} has {name} = {was}, this run has {wanted}: choose the tokenizer and the "
-                "sizes (model group) that these weights were trained with, or other weights."
+                f"sizes (model group) that these weights were trained with, or other weights.{_swap(name in OF_CODES)}"
             )
+    if config.model.swap_tokenizer:
+        return theirs
+    try:
+        refuse_other_tokenizer(checkpoint, tokenizer)
+    except InputError as error:
+        raise InputError(
+            f"model.init_from = {start} was trained with another tokenizer than model.tokenizer_ckpt = "
+            f"{config.model.tokenizer_ckpt} of the same sizes; choose the one that belongs to it.{_swap(True)}"
+        ) from error
+    return theirs
 
 
-def _without_tokenizer(sizes: dict) -> dict:
-    return {name: value for name, value in sizes.items() if name != "tokenizer"}
+def _swap(offered: bool) -> str:
+    return " To go over to this tokenizer, set model.swap_tokenizer=true." if offered else ""
 
 
-def _refuse_short(config: PretrainConfig, chosen: list[Chosen]) -> None:
+def _refuse_other_run(config: PretrainConfig, tokenizer: BioCodec) -> None:
+    """Refuse to go on with a run whose tokenizer is no longer what lies at its path: codes of two would be mixed."""
+    named = config.checkpoint.resume_path
+    newest = Run(config.run_dir, config).checkpoint_to_resume() if config.resume else None
+    path = newest if named is None else Path(named).expanduser()
+    if path is None or not path.is_file():
+        return
+    step_in(path)  # names a damaged file, and what to go on from
+    checkpoint = read_checkpoint(path, kind="megxl")
+    try:
+        refuse_other_tokenizer(checkpoint, tokenizer)
+    except InputError as error:
+        raise InputError(
+            f"model.tokenizer_ckpt = {config.model.tokenizer_ckpt} is not the tokenizer with which {path} was trained; "
+            "put that one back, or begin a new run."
+        ) from error
+
+
+def refuse_short(config: CorporaConfig, chosen: Sequence[Chosen]) -> None:
     """Refuse windows that no stored recording is as long as, where all of a part are stored."""
     window_s = config.data.segment_length
     for part in ("train", "validation"):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 import megxl
 from megxl.errors import InputError
 from megxl.training.config import PretrainConfig
+from megxl.training.corpora_config import CorporaConfig
 from megxl.training.fields import dotted
 from megxl.training.run_config import RunConfig, refuse_placeholders
 
@@ -85,7 +86,7 @@ def compose(
         if override not in chosen:
             _refuse_unknown_key(override.key_or_group, known)
             _set(values, override)
-    if schema is PretrainConfig:
+    if issubclass(schema, CorporaConfig):
         _last_of_steps_and_epochs(values, [override.key_or_group for override in parsed])
     _refuse_code(values, "")
     config = schema.from_dict({**_resolved(values, str(config_name)), **(given or {})})
@@ -106,7 +107,10 @@ def configs_dir() -> Path:
 def config_names(schema: type[RunConfig] = PretrainConfig) -> list[str]:
     """Name the configurations of a kind that there are."""
     known = {"defaults", *(key for key in schema.known_keys() if "." not in key)}
-    return sorted(path.stem for path in configs_dir().glob("*.yaml") if not set(_loaded(path)) - known)
+    files = {path.stem: _loaded(path) for path in configs_dir().glob("*.yaml")}
+    return sorted(
+        name for name, said in files.items() if not set(said) - known and schema.told_by.items() <= said.items()
+    )
 
 
 def parse_override(text: str) -> Override:

@@ -1,9 +1,6 @@
 """A whole training: `pretrain` checks, makes or opens the run, trains in it, and leaves a model there."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -11,6 +8,7 @@ import megxl
 from megxl.checkpoints.files import read_checkpoint, write_checkpoint
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
+from megxl.model.pairing import CARRIED, READS_CODES
 from megxl.training.averaging import Averaging
 from megxl.training.checks import Checked, check_before_work
 from megxl.training.config import PretrainConfig
@@ -20,14 +18,15 @@ from megxl.training.insight import Insight
 from megxl.training.loggers import make_loggers
 from megxl.training.module import PretrainModule
 from megxl.training.progress import Progress
-from megxl.training.running import enter, machine_options, named_checkpoint, outcome_told, quiet_engine, say_nothing
-from megxl.training.runs import BASELINES, MODEL, SPLIT, Run, write_json
+from megxl.training.running import begun, checkpoint_to_go_on_from, machine_options
+from megxl.training.runs import BASELINES, MODEL, Run
 from megxl.training.saving import Saver, step_in
+from megxl.training.starting import Start
 from megxl.training.stopping import StopRequest
 from megxl.training.throughput import Throughput
 
 try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch import Callback, Trainer
 except ModuleNotFoundError as error:
     raise InputError("Training needs Lightning: pip install 'megxl[train]'.") from error
 
@@ -56,17 +55,9 @@ def pretrain(config: PretrainConfig, *, watch: Watcher | None = None, tell: Call
         A signal came; the run goes on with ``resume=true``.
     """
     checked = check_before_work(config)
-    first, stop = is_first_process(), StopRequest()
-    tell = tell if tell is not None and first else say_nothing
-    with ExitStack() as stack:
-        run = enter(config, stack) if first else Run(config.run_dir, config)
-        for note in checked.notes:
-            tell(note)
-        stack.enter_context(outcome_told(run, first))
-        stack.enter_context(stop.listening())
-        stack.enter_context(quiet_engine())
-        _train(run, checked, stop, watch, tell)
-        if first:
+    with begun(config, checked.notes, tell) as (run, stop, say):
+        _train(run, checked, stop, watch, say)
+        if is_first_process():
             _write_model(run)
             run.set_status("finished")
     return run
@@ -74,7 +65,7 @@ def pretrain(config: PretrainConfig, *, watch: Watcher | None = None, tell: Call
 
 def _train(run: Run, checked: Checked, stop: StopRequest, watch: Watcher | None, tell: Callable[[str], None]) -> None:
     config = run.config
-    checkpoint = _checkpoint(run)
+    checkpoint = checkpoint_to_go_on_from(run)
     step = None if checkpoint is None else step_in(checkpoint)
     if checkpoint is not None:
         tell(f"Going on after step {step} ({checkpoint.name}).")
@@ -86,21 +77,15 @@ def _train(run: Run, checked: Checked, stop: StopRequest, watch: Watcher | None,
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
 
 
-def _checkpoint(run: Run) -> Path | None:
-    """Where to go on: the file that was named, or the newest of the run."""
-    named = run.config.checkpoint.resume_path
-    if named is None:
-        return run.checkpoint_to_resume() if run.config.resume else None
-    return named_checkpoint("checkpoint.resume_path", named)
-
-
 def _model(config: PretrainConfig, checked: Checked) -> MEGXL:
     """Random weights of the training's seed, or those of another model."""
     torch.manual_seed(config.seed)
     model = MEGXL(checked.sizes, checked.tokenizer)
     if config.model.init_from is not None:
-        start = MEGXL.from_pretrained(config.model.init_from, checked.tokenizer)
-        model.load_state_dict(start.state_dict())
+        start = MEGXL.from_checkpoint(read_checkpoint(config.model.init_from, kind="megxl"))
+        left_out = READS_CODES if config.model.swap_tokenizer else CARRIED
+        kept = {name: tensor for name, tensor in start.state_dict().items() if not name.startswith(left_out)}
+        model.load_state_dict(model.state_dict() | kept)
         model.provenance, model.recipe = start.provenance, start.recipe
     return model
 
@@ -136,44 +121,6 @@ def _callbacks(run: Run, checked: Checked, stop: StopRequest, tell: Callable[[st
         tell=tell,
     )
     return [*averaging, Start(run, tell), throughput, insight, Progress(insight), stop, saver]
-
-
-class Start(Callback):
-    """Fits the rhythm of validation to the epoch, writes who trains and validates, and passes notes on."""
-
-    def __init__(self, run: Run, tell: Callable[[str], None]) -> None:
-        self.run = run
-        self.tell = tell
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Know the data, once they are prepared."""
-        data = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue] (Lightning adds it)
-        batches, asked = len(data.train_dataloader()), self.run.config.trainer.val_check_interval
-        accumulated = self.run.config.trainer.accumulate_grad_batches
-        # between accumulated batches there is nothing new to validate
-        every = trainer.val_check_interval = min(-(-asked // accumulated) * accumulated, batches)
-        assert isinstance(pl_module, PretrainModule)
-        pl_module.told["recordings"] = split = _split(data)  # so that nobody need evaluate on them unknowingly
-        if not trainer.is_global_zero:
-            return
-        write_json(self.run.path / SPLIT, split)
-        for note in data.notes:
-            self.tell(note)
-        if every != asked:
-            why = f"an epoch has {batches} batches" if every == batches else f"a step takes {accumulated} batches"
-            self.tell(f"trainer.val_check_interval = {asked}, but {why}: validation comes every {every} batches.")
-
-    def on_train_start(self, trainer: Trainer, pl_module: PretrainModule) -> None:
-        """Pass on what the module noticed."""
-        for note in pl_module.notes:
-            self.tell(note)
-
-
-def _split(data: PretrainData) -> dict[str, Any]:
-    return {
-        corpus: {"train": list(split.train), "validation": list(split.validation)}
-        for corpus, split in data.split().items()
-    }
 
 
 def _write_model(run: Run) -> None:

@@ -212,5 +212,5 @@ def _beside(guessers: Mapping[str, Any] | None, corpus: str) -> dict[str, float]
         f"{guesser}_{name}": scores[f"{prefix}{name}"]
         for guesser in ("unigram", "last_token")
         for name in ("loss", "accuracy")
-        if guessers is not None and f"{prefix}{name}" in (scores := guessers[guesser])
+        if guessers is not None and f"{prefix}{name}" in (scores := guessers.get(guesser, {}))
     }

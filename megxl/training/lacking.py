@@ -22,7 +22,7 @@ from megxl.store.entry import StoredRecording
 from megxl.store.store import MARK, Store
 
 if TYPE_CHECKING:
-    from megxl.training.sections import DataConfig
+    from megxl.training.sections import RecordingsConfig
     from megxl.training.words.sections import DataSection
 
 _SETTINGS = {"low_hz": "l_freq", "high_hz": "h_freq", "sfreq_hz": "target_sfreq"}
@@ -45,7 +45,7 @@ def unread(jobs: Mapping[str, Job]) -> Sequence[StoredRecording]:
 
 
 def make_request(
-    data: "DataConfig | DataSection", corpus: Corpus, selection: Selection, root: str, key: str
+    data: "RecordingsConfig | DataSection", corpus: Corpus, selection: Selection, root: str, key: str
 ) -> Request:
     """Say how recordings of a corpus's root are prepared; `key` is where the root is configured.
 
@@ -69,7 +69,7 @@ def make_request(
     )
 
 
-def open_store(data: "DataConfig | DataSection", request: Request | None, key: str) -> Store | None:
+def open_store(data: "RecordingsConfig | DataSection", request: Request | None, key: str) -> Store | None:
     """Open the store; None where a new one can be made.
 
     Raises
@@ -96,7 +96,7 @@ def open_store(data: "DataConfig | DataSection", request: Request | None, key: s
 
 
 def compare(
-    data: "DataConfig | DataSection",
+    data: "RecordingsConfig | DataSection",
     store: Store | None,
     keys: Sequence[str],
     jobs: Mapping[str, Job],
@@ -150,7 +150,7 @@ def _changed(store: Store, job: Job, words: bool) -> str | None:
     return store.stale_words(job.key, source=job.word_sources, root=root, options=job.word_options)
 
 
-def _refuse_other_settings(data: "DataConfig | DataSection", recording: StoredRecording, job: Job | None) -> None:
+def _refuse_other_settings(data: "RecordingsConfig | DataSection", recording: StoredRecording, job: Job | None) -> None:
     mend = "or name another data.cache_dir, into which recordings are prepared anew"
     known = {"sfreq_hz": recording.sfreq_hz, **recording.preparation}
     for name, key in _SETTINGS.items():
@@ -180,6 +180,7 @@ def on_store(stored: Sequence[StoredRecording], lacking: Mapping[str, str]) -> l
     ]
     unknown = [recording.key for recording in stored if "low_hz" not in recording.preparation]
     kept = [recording.key for recording in stored if recording.preparation.get("bads", "mask") != "mask"]
+    recorded = [recording.key for recording in stored if recording.reference == "recorded"]
     if unknown:
         notes.append(
             f"{counted(len(unknown), 'recording')} in the store do not say how they were filtered ({unknown[0]} ...)."
@@ -188,6 +189,11 @@ def on_store(stored: Sequence[StoredRecording], lacking: Mapping[str, str]) -> l
         notes.append(
             f"{counted(len(kept), 'recording')} were prepared with bad sensors kept or interpolated, so that data.bads "
             f"does not mask those ({kept[0]} ...)."
+        )
+    if recorded:
+        notes.append(
+            f"{counted(len(recorded), 'recording')} of electrodes keep the reference of the recording ({recorded[0]} "
+            "...); `megxl prepare` gives them the average, as recordings prepared now have it."
         )
     return notes
 

@@ -6,9 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 from megxl.errors import InputError
-from megxl.training.config import PretrainConfig
+from megxl.training.run_config import RunConfig
 from megxl.training.tables import BEGINNING, TableLogger
-from megxl.training.words.config import WordsConfig
 
 try:
     from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -19,12 +18,12 @@ except ModuleNotFoundError as error:
 TENSORBOARD, WANDB = "tensorboard", "wandb"
 
 
-def make_loggers(config: PretrainConfig | WordsConfig, run_path: Path, resumed_step: int | None) -> list[Logger]:
+def make_loggers(config: RunConfig, run_path: Path, resumed_step: int | None) -> list[Logger]:
     """Make the loggers of a run; rows after the step from which a run goes on are taken away.
 
     Parameters
     ----------
-    config : PretrainConfig or WordsConfig
+    config : RunConfig
     run_path : Path
         Directory of the run.
     resumed_step : int, optional
@@ -49,7 +48,7 @@ def make_loggers(config: PretrainConfig | WordsConfig, run_path: Path, resumed_s
     return loggers
 
 
-def wandb_options(config: PretrainConfig | WordsConfig, run_path: Path) -> dict[str, Any]:
+def wandb_options(config: RunConfig, run_path: Path) -> dict[str, Any]:
     """Options for `WandbLogger`; the id of its run is kept in ours, so that a resumed run goes on in the same one."""
     kept = run_path / WANDB / "id"
     if not kept.exists() and rank_zero_only.rank == 0:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FullyShardedDataParallel
 
 from megxl.checkpoints.checkpoint import Checkpoint, is_untrained
 from megxl.checkpoints.matching import match
@@ -22,12 +21,11 @@ from megxl.training.averaging import CURRENT
 from megxl.training.config import PretrainConfig
 from megxl.training.masks import MaskedBatch, hide, shuffle_segments
 from megxl.training.metrics import Tally
-from megxl.training.optimization import fitting_warmup, make_optimizer, warmup_cosine
+from megxl.training.scheduled import Scheduled
 from megxl.training.seeding import set_seeds
 
 try:
     import lightning
-    from lightning.pytorch import LightningModule
 except ModuleNotFoundError as error:
     raise InputError("Training needs Lightning: pip install 'megxl[train]'.") from error
 
@@ -35,14 +33,12 @@ LOSS_UNIT = 2.0**16
 """Tokens by which a step's sum of losses is divided until the global count is known; a power of two loses no bit."""
 
 
-class PretrainModule(LightningModule):
+class PretrainModule(Scheduled):
     """Predict hidden codes.
 
     The loss of an optimizer step is the sum over the hidden tokens of all real sensors, of all ranks and of all
     batches that it accumulates, divided by their number: how windows are dealt does not matter. Its chance (masks,
-    dropout) comes from the seeds of its items alone, so that no state of a generator need be kept. Its learning rate
-    follows from its number and the configuration: a run that is resumed with another number of epochs or steps goes
-    on along the new curve.
+    dropout) comes from the seeds of its items alone, so that no state of a generator need be kept.
 
     Parameters
     ----------
@@ -58,13 +54,11 @@ class PretrainModule(LightningModule):
     ----------
     train_tally, validation_tally : Tally
         Sums since they were last reset; validation resets its own when it begins.
-    gradient_norm : Tensor or None
-        Of the last optimizer step, before clipping; on the device.
     told : dict
         `provenance`; may be added to until weights are saved.
-    notes : list of str
-        What a person should know, once the fit has begun.
     """
+
+    config: PretrainConfig
 
     def __init__(
         self,
@@ -74,26 +68,18 @@ class PretrainModule(LightningModule):
         *,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(config)
         self.model = model
-        self.config = config
         names = sorted(corpora, key=lambda name: corpora[name])
         self.train_tally = Tally(names, model.config.levels)
         self.validation_tally = Tally(names, model.config.levels)
-        self.gradient_norm: Tensor | None = None
-        self.notes: list[str] = []
         self._sizes = model.to_checkpoint().config
         self.told = dict(provenance or {})
         self._started_from = None if model.provenance.get("weights") == "random" else dict(model.provenance)
         self._tokens: Tensor | int = 0
-        self._warmup = self._total = 1
         recompute_activations(model, config.model.recompute)
         if config.model.compile:
             compile_layers(model)
-
-    def on_fit_start(self) -> None:
-        """Switch dropout on: Lightning would leave a model that was loaded as it came, in evaluation."""
-        self.train()
 
     def on_before_batch_transfer(self, batch: Batch | MaskedBatch, dataloader_idx: int) -> MaskedBatch:
         """Draw masks on the CPU, inside the step."""
@@ -124,56 +110,11 @@ class PretrainModule(LightningModule):
         """Count anew."""
         self.validation_tally.reset()
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; the rate of each step is set before it is made, so that there is no scheduler whose state could lie.
-
-        The number of steps is the trainer's estimate, which counts ranks and accumulated batches.
-        """
-        training = self.config.training
-        self._total = int(self.trainer.estimated_stepping_batches)
-        self._warmup, note = fitting_warmup(training.warmup_steps, self._total)
-        self.notes = [note] if note else []
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return make_optimizer(self.model, training, fused=on_gpu and self.trainer.precision != "16-mixed")
-
-    def learning_rate(self, step: int) -> float:
-        """Learning rate of the optimizer step before which `step` others were made."""
-        training = self.config.training
-        least = training.min_learning_rate / training.learning_rate
-        return training.learning_rate * warmup_cosine(step, warmup=self._warmup, total=self._total, least=least)
-
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn gradients of sums into those of the mean over all tokens of the step, and set its learning rate."""
-        # Lightning has averaged over ranks, and divided by the batches to accumulate, also where an epoch ends before
         tokens = self.sum_over_ranks(torch.as_tensor(self._tokens))
-        shared = LOSS_UNIT * self.trainer.world_size * self.trainer.accumulate_grad_batches
         self._tokens = 0
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        torch._foreach_mul_(gradients, shared / tokens.clamp(min=1))
-        for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.trainer.global_step)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by the norm over all weights, `training.gradient_clip_val`; the trainer's own value is not used."""
-        most = self.config.training.gradient_clip_val or float("inf")
-        whole = self.trainer.strategy.model
-        if isinstance(whole, FullyShardedDataParallel):
-            self.gradient_norm = whole.clip_grad_norm_(most)
-        else:
-            self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), most)
-
-    def sum_over_ranks(self, tensor: Tensor) -> Tensor:
-        """Sum of a tensor over all ranks, on this rank's device, without waiting for it."""
-        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-            return tensor
-        tensor = tensor.to(self.device)
-        torch.distributed.all_reduce(tensor)
-        return tensor
+        self.finish_gradients(optimizer, tokens, LOSS_UNIT)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make it a released file: weights under the released names, hyper-parameters, and our section.
@@ -246,7 +187,7 @@ class PretrainModule(LightningModule):
             kind="megxl",
             config=self._sizes,
             tensors=tensors,
-            training=self.model.recipe,
+            training=self.model.whole_recipe,
             provenance=self.model.provenance,
         )
 

@@ -5,13 +5,17 @@ import math
 from torch import nn
 from torch.optim import AdamW
 
-from megxl.training.config import TrainingConfig
+from megxl.training.sections import TrainingConfig
 
 _BETAS = (0.9, 0.999)
 _CLAMPED_SHARE = 0.1
+BETAS = (0.9, 0.999)
+"""Decays of the running means of gradients and of their squares, where nothing else is said."""
 
 
-def make_optimizer(model: nn.Module, config: TrainingConfig, *, fused: bool) -> AdamW:
+def make_optimizer(
+    model: nn.Module, config: TrainingConfig, *, fused: bool, betas: tuple[float, float] = BETAS
+) -> AdamW:
     """AdamW over all weights that are trained, each of them decayed, as published.
 
     Parameters
@@ -22,10 +26,12 @@ def make_optimizer(model: nn.Module, config: TrainingConfig, *, fused: bool) -> 
         Its peak learning rate and weight decay.
     fused : bool
         One kernel for all weights, on a GPU; not with a gradient scaler, which has to unscale before clipping.
+    betas : tuple of float
+        Decays of the running means of gradients and of their squares.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return AdamW(
-        trained, lr=config.learning_rate, betas=_BETAS, weight_decay=config.weight_decay, fused=True if fused else None
+        trained, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True if fused else None
     )
 
 

@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from megxl.training.insight import Insight
+    from megxl.training.tokenizer.step_rows import TokenizerRows
     from megxl.training.words.step_rows import StepRows
 
 Row = Mapping[str, float | None]
@@ -33,13 +34,13 @@ class Progress(Callback):
 
     Parameters
     ----------
-    insight : Insight or StepRows
+    insight : Insight, StepRows or TokenizerRows
         Knows the numbers; comes before this callback.
     console : Console, optional
         Where to show; stderr by default.
     """
 
-    def __init__(self, insight: "Insight | StepRows", console: Console | None = None) -> None:
+    def __init__(self, insight: "Insight | StepRows | TokenizerRows", console: Console | None = None) -> None:
         self._insight = insight
         self._console = console or Console(stderr=True)
         self._bar: Bar | None = None
@@ -131,7 +132,8 @@ def told_validation(row: Row, baselines: Mapping[str, Any]) -> str:
 
 def told_guessers(baselines: Mapping[str, Any]) -> str:
     """Say the losses of the guessers."""
-    losses = {"last token": baselines["last_token"]["loss"], "unigram": baselines["unigram"]["loss"]}
+    names = {"last_token": "last token", "unigram": "unigram"}
+    losses = {name: baselines[guesser]["loss"] for guesser, name in names.items() if guesser in baselines}
     return ", ".join(f"{name} {loss:.4f}" for name, loss in (losses | {"chance": baselines["chance"]}).items())
 
 
@@ -151,11 +153,10 @@ def _parts(row: Row) -> Iterator[str]:
         yield f"loss {loss:.4f}"
     if accuracy is not None:
         yield f"accuracy {accuracy:.2%}"
-    words, tokens, mfu, wait = (row.get(name) for name in ("words_per_s", "tokens_per_s", "mfu", "data_wait"))
-    if words is not None:
-        yield f"{_short(words)} words/s"
-    if tokens is not None:
-        yield f"{_short(tokens)} tokens/s"
+    for what in ("words", "samples", "tokens"):
+        if (speed := row.get(f"{what}_per_s")) is not None:
+            yield f"{_short(speed)} {what}/s"
+    mfu, wait = row.get("mfu"), row.get("data_wait")
     if mfu is not None:
         yield f"MFU {mfu:.1%}"
     if wait is not None:

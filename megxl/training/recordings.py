@@ -14,7 +14,7 @@ from megxl.data.sources import CorpusSource
 from megxl.errors import InputError
 from megxl.store.entry import StoredRecording
 from megxl.training.blocks import CorpusBlock
-from megxl.training.config import PretrainConfig
+from megxl.training.corpora_config import CorporaConfig
 from megxl.training.lacking import at, compare, make_request, on_store, open_store, unread
 
 
@@ -47,7 +47,7 @@ class Chosen:
         return (*self.split.train, *self.split.validation)
 
 
-def choose_all(config: PretrainConfig) -> list[Chosen]:
+def choose_all(config: CorporaConfig) -> list[Chosen]:
     """Choose the recordings of every corpus of a run.
 
     Raises
@@ -71,7 +71,7 @@ def choose_all(config: PretrainConfig) -> list[Chosen]:
     return list(chosen.values())
 
 
-def _choose(config: PretrainConfig, block: CorpusBlock, place: str) -> Chosen:
+def _choose(config: CorporaConfig, block: CorpusBlock, place: str) -> Chosen:
     source = block.source(config)
     request = None if block.data_root is None else _request(config, block, place)
     with at(f"{place} ({source.name})"):
@@ -118,7 +118,7 @@ def _resolved(source: CorpusSource, found: Sequence[StoredRecording], place: str
         ) from None
 
 
-def _request(config: PretrainConfig, block: CorpusBlock, place: str) -> Request:
+def _request(config: CorporaConfig, block: CorpusBlock, place: str) -> Request:
     return make_request(config.data, block.corpus(), block.selection(), str(block.data_root), f"{place}.data_root")
 
 

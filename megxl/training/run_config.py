@@ -1,13 +1,13 @@
 """What the configurations of all runs share: their sections, who may begin or go on where, and how they are written."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_type_hints
 
 from megxl.errors import InputError
 from megxl.training.fields import check_fields, dotted, plain, refuse_unknown, within
-from megxl.training.sections import Section
+from megxl.training.sections import LoggingConfig, Section
 
 if TYPE_CHECKING:
     from typing import Self
@@ -37,6 +37,9 @@ class RunConfig:
     made_by: ClassVar[str] = "megxl"
     """The command that makes such runs."""
 
+    told_by: ClassVar[Mapping[str, str]] = {}
+    """What a file of such a configuration says, where files of other commands may have the same keys."""
+
     seed: int = within(42, least=0, most=2**32 - 1)
     """Of all that chance decides in training."""
     run: str | None = None
@@ -45,6 +48,7 @@ class RunConfig:
     """Go on with the run in its folder; auto: or begin it, if there is none."""
     overwrite: bool = False
     """Replace an older run in the folder."""
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
 
     def __post_init__(self) -> None:
         check_fields(self, "")
@@ -83,10 +87,10 @@ class RunConfig:
     @classmethod
     def known_keys(cls) -> Iterator[str]:
         """All dotted keys."""
-        for field in fields(cls):
-            yield field.name
-            if field.name in cls.sections:
-                yield from _keys_below(cls.sections[field.name], field.name)
+        for one in fields(cls):
+            yield one.name
+            if one.name in cls.sections:
+                yield from _keys_below(cls.sections[one.name], one.name)
 
 
 def refuse_placeholders(config: RunConfig) -> None:
@@ -98,10 +102,10 @@ def refuse_placeholders(config: RunConfig) -> None:
 
 def _keys_below(section: Any, place: str) -> Iterator[str]:
     hints = get_type_hints(section)
-    for field in fields(section):
-        yield dotted(place, field.name)
-        if is_dataclass(hints[field.name]):
-            yield from _keys_below(hints[field.name], dotted(place, field.name))
+    for one in fields(section):
+        yield dotted(place, one.name)
+        if is_dataclass(hints[one.name]):
+            yield from _keys_below(hints[one.name], dotted(place, one.name))
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -86,7 +86,7 @@ class RunWindows:
     ) -> None:
         data, self.model = run.config.data, model
         self.window_s = data.segment_length if window_s is None else window_s
-        recordings = Store(data.cache_dir).recordings(_keys(run, part))
+        recordings = Store(data.cache_dir).recordings(part_keys(run, part))
         longest_s = max(recording.duration_s for recording in recordings)
         if longest_s < self.window_s:
             raise InputError(
@@ -131,7 +131,7 @@ class RunWindows:
             )
 
 
-def _keys(run: Run, part: str) -> list[str]:
+def part_keys(run: Run, part: str) -> list[str]:
     """Keys of the recordings of a part, as the run was trained: the store may have grown since."""
     split = run.split()
     if split is None:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import torch
 
 from megxl.errors import InputError
-from megxl.training.environment import describe_environment
+from megxl.training.environment import describe_environment, is_first_process
 from megxl.training.run_config import RunConfig
 from megxl.training.runs import Run
 from megxl.training.saving import WholeFiles
 from megxl.training.sections import TrainerConfig
 from megxl.training.sharding import BatchesAsTheyAre, Sharded
-from megxl.training.stopping import Stopped
+from megxl.training.stopping import Stopped, StopRequest
 
 try:
     from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
@@ -39,6 +39,43 @@ def enter(config: C, stack: ExitStack) -> "Run[C]":
     stack.enter_context(run.lock())
     run.set_status("running")
     return run
+
+
+@contextmanager
+def begun(config: C, notes: Sequence[str], tell: Tell | None) -> "Iterator[tuple[Run[C], StopRequest, Tell]]":
+    """Have a run, hold it while its training goes on, and let it say how that ended; every process calls this.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Checked.
+    notes : sequence of str
+        What the checks found, to be told.
+    tell : callable, optional
+        Is told notes for a person by the first process.
+
+    Yields
+    ------
+    The run, who remembers signals, and to whom to tell.
+    """
+    first, stop = is_first_process(), StopRequest()
+    tell = tell if tell is not None and first else say_nothing
+    with ExitStack() as stack:
+        run = enter(config, stack) if first else Run(config.run_dir, config)
+        for note in notes:
+            tell(note)
+        stack.enter_context(outcome_told(run, first))
+        stack.enter_context(stop.listening())
+        stack.enter_context(quiet_engine())
+        yield run, stop, tell
+
+
+def checkpoint_to_go_on_from(run: "Run[Any]") -> Path | None:
+    """Where to go on: the file that was named, or the newest of the run; None: at the beginning."""
+    named = run.config.checkpoint.resume_path
+    if named is None:
+        return run.checkpoint_to_resume() if run.config.resume else None
+    return named_checkpoint("checkpoint.resume_path", named)
 
 
 def named_checkpoint(key: str, named: str) -> Path:

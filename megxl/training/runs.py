@@ -14,6 +14,7 @@ from megxl.store.locking import locked
 from megxl.training.config import PretrainConfig
 from megxl.training.run_config import RunConfig
 from megxl.training.tables import METRICS, VALIDATION, read_table
+from megxl.training.tokenizer.config import TokenizerConfig
 from megxl.training.words.config import WordsConfig
 
 CONFIG, ENVIRONMENT, STATUS = "config.yaml", "environment.json", "status.json"
@@ -23,7 +24,7 @@ STATES = ("running", "stopped", "finished", "failed")
 _OURS = (
     CONFIG, ENVIRONMENT, STATUS, SPLIT, BASELINES, METRICS, VALIDATION, CHECKPOINTS, MODEL, "tensorboard", "wandb",
     "report.html", "context.csv", "context.json", "context.png", "attention.csv", "attention.png", "sweep.csv",
-    PREDICTIONS, RESULTS, FEATURES,
+    PREDICTIONS, RESULTS, FEATURES, "judged.json",
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ class Run(Generic[C]):
     ----------
     path : Path
         Of the directory; `Run.open` looks that it is one.
-    config : PretrainConfig or WordsConfig
+    config : RunConfig
         With which it was made or went on last.
     """
 
@@ -267,7 +268,8 @@ def _read_config(path: Path, kind: type[RunConfig] = RunConfig) -> RunConfig:
         raise InputError(f"{file} cannot be read ({error}).") from error
     if not isinstance(said, dict):
         raise InputError(f"{file} holds no configuration.")
-    return (WordsConfig if "command" in said else PretrainConfig).from_dict(said)
+    kinds = {None: PretrainConfig, "tokenizer": TokenizerConfig}
+    return kinds.get(said.get("command"), WordsConfig).from_dict(said)
 
 
 def _kept(config: RunConfig) -> dict[str, Any]:

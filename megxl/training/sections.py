@@ -39,8 +39,8 @@ def _is_section(kind: Any) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Section):
-    """Recordings and windows."""
+class RecordingsConfig(Section):
+    """Recordings and windows of whatever trains on them."""
 
     place: ClassVar[str] = "data"
 
@@ -58,14 +58,8 @@ class DataConfig(Section):
     """Samples a second after preparation."""
     recording_subsample_prop: float | None = within(None, above=0, most=1)
     """Share of each corpus's training recordings that is used; null: all."""
-    shuffle_segments: bool = False
-    """Permute pieces of each training window (an ablation; `codes: online`)."""
-    shuffle_segment_duration: float = within(3.0, above=0)
-    """Length of these pieces in seconds."""
-    codes: Literal["cached", "online"] = "cached"
-    """Whether codes of the windows are kept in the store or computed in each step."""
     jitter: bool = False
-    """Shift the training windows in each epoch (`codes: online`)."""
+    """Shift the training windows in each epoch (of a model: `codes: online`)."""
     bads: Literal["mask", "keep"] = "mask"
     """Whether sensors that are marked bad are masked."""
     prepare_workers: int | None = within(None, least=0)
@@ -77,6 +71,18 @@ class DataConfig(Section):
             raise InputError(f"data.l_freq = {self.l_freq} and data.h_freq = {self.h_freq}; allowed: l_freq < h_freq.")
         if not self.target_sfreq > 2 * self.l_freq:
             raise InputError(f"data.target_sfreq = {self.target_sfreq}; allowed: above twice data.l_freq.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(RecordingsConfig):
+    """Recordings, windows and their codes."""
+
+    shuffle_segments: bool = False
+    """Permute pieces of each training window (an ablation; `codes: online`)."""
+    shuffle_segment_duration: float = within(3.0, above=0)
+    """Length of these pieces in seconds."""
+    codes: Literal["cached", "online"] = "cached"
+    """Whether codes of the windows are kept in the store or computed in each step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +99,8 @@ class ModelConfig(Section):
     """Criss-cross layers."""
     num_heads: int = within(8, least=1)
     """Attention heads; half of them temporal, half spatial."""
-    vocab_size: int = within(256, least=1)
-    """Codes in each code book of the tokenizer."""
+    vocab_size: int | None = within(None, least=1)
+    """Codes in each code book of the tokenizer; null: as many as it has. All other sizes of codes are its own, too."""
     mask_duration: float = within(3.0, above=0)
     """Length of a hidden run in seconds."""
     num_subsegments_to_mask: int | None = within(None, least=1)
@@ -107,8 +113,9 @@ class ModelConfig(Section):
     """Fourier features of a sensor's position, and as many of its orientation."""
     dropout: float = within(0.1, least=0)
     """Of attention weights and of the feed-forward output."""
-    sensor_kinds: int = within(2, least=2, most=3)
-    """Kinds of sensors: gradiometer and magnetometer, or these and electrode (3)."""
+    sensor_kinds: int | None = within(None, least=2, most=3)
+    """Kinds of sensors: gradiometer and magnetometer (2), or these and electrode (3); null: 3 where recordings hold
+    electrodes, and as in `init_from` where training begins with other weights."""
     use_gradient_checkpointing: bool = False
     """The published name of `recompute: full`."""
     recompute: Literal["off", "selective", "full"] = "off"
@@ -119,6 +126,9 @@ class ModelConfig(Section):
     """Kernel of attention; null: torch chooses."""
     init_from: str | None = None
     """A model whose weights training begins with: a file, a folder, or a name on the hub; null: random weights."""
+    swap_tokenizer: bool = False
+    """Begin with those weights though they read the codes of another tokenizer: what reads and names codes (code
+    projection, head) begins at random."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,6 +139,11 @@ class ModelConfig(Section):
             )
         if self.use_gradient_checkpointing:
             object.__setattr__(self, "recompute", "full")
+        if self.swap_tokenizer and self.init_from is None:
+            raise InputError(
+                "model.swap_tokenizer = true is about the weights of model.init_from, which is null; name them, or "
+                "leave it out."
+            )
 
     def sizes(self, tokens: int, tokenizer: BioCodecConfig) -> MEGXLConfig:
         """Sizes of the model for windows of so many tokens of a tokenizer.
@@ -138,10 +153,10 @@ class ModelConfig(Section):
         InputError
             Sizes that cannot be, a tokenizer with another number of codes.
         """
-        if self.vocab_size != tokenizer.codes:
+        if self.vocab_size not in (None, tokenizer.codes):
             raise InputError(
                 f"model.vocab_size = {self.vocab_size}, but the tokenizer has {tokenizer.codes} codes a level; "
-                "set it to that, or choose another tokenizer with model.tokenizer_ckpt."
+                "set it to null, or choose another tokenizer with model.tokenizer_ckpt."
             )
         return MEGXLConfig(
             width=self.latent_dim,
@@ -151,7 +166,7 @@ class ModelConfig(Section):
             codes=tokenizer.codes,
             code_width=tokenizer.code_width,
             fourier_width=self.fourier_pos_dim,
-            sensor_kinds=self.sensor_kinds,
+            sensor_kinds=self.sensor_kinds or 2,
             sfreq_hz=self.sampling_rate,
             samples_per_token=tokenizer.samples_per_token,
             mask_duration_s=self.mask_duration,

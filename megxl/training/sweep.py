@@ -22,13 +22,16 @@ from megxl.errors import InputError
 from megxl.placing import placed
 from megxl.training.config import PretrainConfig
 from megxl.training.configuring import ValueType, compose, parse_override
+from megxl.training.corpora_config import CorporaConfig
 from megxl.training.runs import Run
 from megxl.training.stopping import SIGNALS
+from megxl.training.tokenizer.config import TokenizerConfig
 from megxl.training.words.config import WordsConfig
 
 TABLE = "sweep.csv"
 _MOST_RUNS = 1000
-SCHEMAS: dict[str, type[PretrainConfig] | type[WordsConfig]] = {
+SCHEMAS: dict[str, type[CorporaConfig] | type[WordsConfig]] = {
+    "tokenizer": TokenizerConfig,
     "pretrain": PretrainConfig,
     "finetune": WordsConfig,
     "probe": WordsConfig,
@@ -48,7 +51,7 @@ class Combination:
     """All overrides."""
     folder: Path
     """Of the run."""
-    config: PretrainConfig | WordsConfig
+    config: CorporaConfig | WordsConfig
     """What they make."""
 
     @property
@@ -118,7 +121,7 @@ class Sweep:
     @property
     def notes(self) -> list[str]:
         """Say whether the runs see as much data as one another."""
-        configs = [one.config for one in self.combinations if isinstance(one.config, PretrainConfig)]
+        configs = [one.config for one in self.combinations if isinstance(one.config, CorporaConfig)]
         if not configs:
             return []
         seen_s = [seconds_of_recording(config) for config in configs]
@@ -139,7 +142,7 @@ class Sweep:
     @property
     def measure(self) -> str:
         """Column of the rows that says how well a run does."""
-        return "validation_loss" if self.command == "pretrain" else "test"
+        return "test" if SCHEMAS[self.command] is WordsConfig else "validation_loss"
 
     def run(self, tell: Callable[[str], None]) -> int:
         """Train one after the other; a run that fails does not stop the others, a signal does.
@@ -214,9 +217,9 @@ def given_by(command: str) -> dict[str, Any]:
     return {"command": command} if SCHEMAS[command] is WordsConfig else {}
 
 
-def _measured(run: Run | None, config: PretrainConfig | WordsConfig) -> dict[str, Any]:
+def _measured(run: Run | None, config: CorporaConfig | WordsConfig) -> dict[str, Any]:
     last = ((run.validation() if run else None) or [{}])[-1]
-    if isinstance(config, PretrainConfig):
+    if isinstance(config, CorporaConfig):
         return {"seconds_of_recording": seconds_of_recording(config), "validation_loss": last.get("loss")}
     from megxl.training.words.finished import row_of
 
@@ -230,7 +233,7 @@ def _measured(run: Run | None, config: PretrainConfig | WordsConfig) -> dict[str
     }
 
 
-def seconds_of_recording(config: PretrainConfig) -> float | None:
+def seconds_of_recording(config: CorporaConfig) -> float | None:
     """Seconds of recording that a run trains on, windows seen twice counted twice; None: its epochs decide."""
     training, trainer = config.training, config.trainer
     if training.max_steps is None or trainer.devices == "auto":

@@ -1,14 +1,12 @@
 """Which codes a tokenizer uses: the share of a code book that occurs, and the perplexity of what occurs.
 
-Letters: B batch, C sensors, T tokens, Q levels, V codes, N rows (tokens of all sensors).
+Letters: B batch, C sensors, T tokens, Q levels.
 """
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from megxl.data.batch import Batch
+from megxl.tokenizer.code_statistics import CodeCounts
 
 
 class CodeUsage:
@@ -22,7 +20,7 @@ class CodeUsage:
 
     def __init__(self, levels: int, codes: int) -> None:
         self._shape = (levels, codes)
-        self._counts: dict[str, Tensor] = {}
+        self._counts: dict[str, CodeCounts] = {}
 
     def add(self, batch: Batch) -> None:
         """Count a batch, which has codes and lies on the CPU; items that come a second time are left out."""
@@ -33,8 +31,7 @@ class CodeUsage:
             codes_CTQ = batch.codes_BCTQ[item]
             if batch.sensor_mask_BC is not None:
                 codes_CTQ = codes_CTQ[batch.sensor_mask_BC[item]]
-            counts_QV = self._counts.setdefault(corpus, torch.zeros(self._shape, dtype=torch.int64))
-            counts_QV += _count(codes_CTQ.flatten(0, 1), self._shape[1])
+            self._counts.setdefault(corpus, CodeCounts(*self._shape)).add(codes_CTQ)
 
     def summary(self) -> dict[str, Any]:
         """Say what was used.
@@ -45,22 +42,15 @@ class CodeUsage:
             JSON-able. For ``all`` and each corpus: ``tokens``; by level ``used``, the share of the codes that occur,
             and ``perplexity``, the number of codes that would be as hard to guess if all occurred equally often.
         """
-        everything_QV = sum(self._counts.values(), start=torch.zeros(self._shape, dtype=torch.int64))
-        return {"all": _told(everything_QV)} | {name: _told(self._counts[name]) for name in sorted(self._counts)}
+        everything = CodeCounts(*self._shape)
+        for counts in self._counts.values():
+            everything.counts_QV += counts.counts_QV
+        return {"all": _told(everything)} | {name: _told(self._counts[name]) for name in sorted(self._counts)}
 
 
-def _count(codes_NQ: Tensor, codes: int) -> Tensor:
-    levels = codes_NQ.shape[1]
-    places_NQ = torch.arange(levels) * codes + codes_NQ.long()
-    return torch.bincount(places_NQ.flatten(), minlength=levels * codes).view(levels, codes)
-
-
-def _told(counts_QV: Tensor) -> dict[str, Any]:
-    tokens_Q1 = counts_QV.sum(1, keepdim=True)
-    shares_QV = counts_QV.double() / tokens_Q1.clamp(min=1)
-    entropy_Q = -torch.special.xlogy(shares_QV, shares_QV).sum(1)
+def _told(counts: CodeCounts) -> dict[str, Any]:
     return {
-        "tokens": int(tokens_Q1[0]),
-        "used": (counts_QV > 0).double().mean(1).tolist(),
-        "perplexity": entropy_Q.exp().tolist(),
+        "tokens": counts.tokens,
+        "used": counts.usage_Q.tolist(),
+        "perplexity": counts.perplexity_Q.tolist(),
     }

@@ -104,8 +104,10 @@ def test_state_comes_back_under_the_released_names(golden, published):
 @pytest.mark.slow
 def test_quick_start_reads_files_of_full_size_with_all_their_sections(tmp_path):
     files = full_codec(tmp_path), full_model(tmp_path)
-    model = quick_start(*files)
     state = torch.load(files[1], mmap=True)["state_dict"]
+    own = {f"_orig_mod.{name[10:]}": tensor for name, tensor in state.items() if name.startswith("tokenizer.")}
+    torch.save(torch.load(files[0]) | {"model_state_dict": own}, files[0])
+    model = quick_start(*files)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 22_112_768
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     meg, xyz = torch.randn(1, 6, 120), torch.randn(1, 6, 3)
@@ -191,3 +193,18 @@ def test_a_tokenizer_of_another_code_base_is_named():
 def test_unknown_hyper_parameters_are_named():
     with pytest.raises(InputError, match="num_layer"):
         CrissCrossTransformerModule(tokenizer=BioCodecModel(), num_layer=3)
+
+
+def test_a_model_does_not_take_another_tokenizer_than_its_own(golden):
+    """A tokenizer of random weights gives way to the one in the file; one that was loaded has to be that one."""
+    state = torch.load(golden.model)["state_dict"]
+    hyper_parameters = torch.load(golden.model)["hyper_parameters"]
+    tokenizer = BioCodecModel._get_optimized_model()
+    CrissCrossTransformerModule(tokenizer=tokenizer, **hyper_parameters).load_state_dict(state)
+    other = {
+        key.replace("_orig_mod.", ""): value for key, value in torch.load(golden.codec)["model_state_dict"].items()
+    }
+    tokenizer.load_state_dict(other | {"encoder.model.0.conv.conv.bias": torch.zeros(32)})
+    model = CrissCrossTransformerModule(tokenizer=tokenizer, **hyper_parameters)
+    with pytest.raises(InputError, match=r"not the one .*first difference: encoder\.entry\.bias"):
+        model.load_state_dict(state)

@@ -71,6 +71,6 @@ def test_a_decoder_without_predictions_yet_has_a_page(tmp_path, capsys):
 def test_only_decoders_of_words_stand_beside_each_other(trained, tmp_path, capsys):
     words = make_run(tmp_path)
     assert main(["report", str(trained.path), "--beside", str(words.path)]) == 2
-    assert "--beside compares decoders of words" in capsys.readouterr().err
+    assert "--beside compares decoders of words or tokenizers" in capsys.readouterr().err
     assert main(["report", str(words.path), "--beside", str(trained.path), "--device", "cpu"]) == 2
     assert "megxl pretrain" in capsys.readouterr().err

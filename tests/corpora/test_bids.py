@@ -278,3 +278,42 @@ def test_electrodes_without_a_position_are_told(tmp_path):
 def test_positions_in_pixels_are_refused(tmp_path):
     with pytest.raises(InputError, match="'pixels'; allowed: m, cm, mm"):
         BIDS().read(eeg_with_positions(tmp_path, "pixels"))
+
+
+def without_positions(root, names=("Fz", "Cz", "Pz", "X1")):
+    folder = root / "sub-1" / "eeg"
+    folder.mkdir(parents=True)
+    data = np.random.default_rng(0).normal(size=(len(names), 300)) * 1e-5
+    raw = mne.io.RawArray(data, mne.create_info(list(names), 100.0, "eeg"), verbose="ERROR")
+    mne.export.export_raw(folder / "sub-1_task-a_eeg.edf", raw, physical_range=(-1e-3, 1e-3), verbose="ERROR")
+    (file,) = BIDS().select(root)
+    return file
+
+
+def test_a_montage_places_electrodes_that_no_table_places_and_channels_can_be_left_out(tmp_path):
+    file = without_positions(tmp_path)
+    corpus = corpus_named("bids", {"montage": "standard_1005", "exclude": "X1,Y9"})
+    raw = corpus.read(file)
+    assert corpus.channels(raw) == ["Fz", "Cz", "Pz"]
+    positions_C3 = SensorArray.from_info(raw.info, corpus.channels(raw)).positions_C3
+    # Fz in front of Cz in front of Pz, Cz on top
+    assert np.argsort(positions_C3[:, 1]).tolist() == [2, 1, 0] and positions_C3[:, 2].argmax() == 1
+    notes = raw.info["temp"]["megxl_notes"]
+    assert "Positions of electrodes are those of a template, not measured: 3 from standard_1005." in notes
+
+
+def test_positions_of_the_data_set_win_over_a_montage(tmp_path):
+    file = eeg_with_positions(tmp_path)
+    plain, corpus = BIDS(), corpus_named("bids", {"montage": "standard_1005"})
+    measured, asked = (SensorArray.from_info(one.read(file).info, ["Fz", "Cz"]) for one in (plain, corpus))
+    np.testing.assert_array_equal(measured.positions_C3, asked.positions_C3)
+    assert any("standard_1005 was not used" in note for note in corpus.read(file).info["temp"]["megxl_notes"])
+
+
+def test_sensors_of_both_kinds_can_be_asked_for(shared):
+    raw = mne.io.read_raw(shared / "realdata" / "meg_neuromag306" / "test_raw.fif", verbose="ERROR")
+    assert len(BIDS(sensors="meg+eeg").channels(raw)) == 366
+    assert len(BIDS().channels(raw)) == 306
+    assert len(BIDS(sensors="eeg", exclude=("EEG 001",)).channels(raw)) == 59
+    with pytest.raises(InputError, match=r"sensors = 'opm'; allowed: auto, meg, mag, grad, eeg, meg\+eeg"):
+        BIDS(sensors="opm")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mne
 import numpy as np
+from mne._fiff.constants import FIFF
 
 from megxl.corpora.corpus import Corpus, RecordingFile, Word, WordTable
 from megxl.corpora.layouts import find_recordings
@@ -34,6 +35,17 @@ class Small(Corpus):
             return WordTable(notes=("There is no table.",))
         rows = [line.split("\t") for line in self.events(file).read_text().splitlines()]
         return WordTable(words=tuple(Word(text=text, onset_s=float(onset) + self.later_s) for onset, text in rows))
+
+
+@dataclass(frozen=True)
+class Electrodes(Small):
+    """The same signals, said to be those of electrodes."""
+
+    def read(self, file: RecordingFile):
+        raw = super().read(file)
+        for channel in raw.info["chs"]:
+            channel.update(kind=FIFF.FIFFV_EEG_CH, coil_type=FIFF.FIFFV_COIL_EEG, unit=FIFF.FIFF_UNIT_V)
+        return raw
 
 
 @dataclass(frozen=True)

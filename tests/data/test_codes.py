@@ -302,11 +302,11 @@ def test_few_near_ties_are_allowed_and_told(store, codec, monkeypatch):
     assert codes.agreement == pytest.approx(1 - 1 / (cached_codes.SAMPLED_ITEMS * 4 * 38 * 6))
 
 
-def test_reference_groups_and_large_code_books_are_refused(store, codec):
+def test_reference_groups_and_code_books_beyond_two_bytes_are_refused(store, codec):
     with pytest.raises(InputError, match="windows of one length"):
         write_codes(store, None, codec, Grouping(compat="reference"))
-    with pytest.raises(InputError, match=r"512 codes a level; allowed .*256"):
-        write_codes(store, None, BioCodec(dataclasses.replace(SMALL, codes=512)), WINDOWS)
+    with pytest.raises(InputError, match=r"65,537 codes a level; allowed .*65,536"):
+        write_codes(store, None, BioCodec(dataclasses.replace(SMALL, codes=65_537)), WINDOWS)
 
 
 def test_groups_take_codes_of_their_own_grouping_alone(store, codec):

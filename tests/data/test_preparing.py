@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from megxl.corpora.corpus import Selection, corpus_named
-from megxl.data.preparing import Request, Watcher, plan_corpus, prepare_corpus
+from megxl.data.preparing import Request, Watcher, plan_corpus, prepare_corpus, task
 from megxl.data.preparing.task import Job
 from megxl.errors import InputError
 from megxl.signals.preparation import Preparation, prepare
 from megxl.store import chunks
 from megxl.store.store import Store
-from tests.data.small_corpus import Deadly, Growing, NeverRead, Small, bytes_of, make_small, spoil, with_nan
+from tests.data.small_corpus import Deadly, Electrodes, Growing, NeverRead, Small, bytes_of, make_small, spoil, with_nan
 
 KEYS = [f"small/sub-{n:02d}_task-rest" for n in (1, 2, 3)]
 
@@ -267,6 +267,41 @@ def test_nothing_of_the_options_names_a_folder(request_):
     (file, *_) = corpus.select(request_.root)
     made = Job(corpus=corpus, file=file, store=Path(), settings=Preparation(), bads="mask")
     assert made.preparation["corpus_options"]["montage"] == "places.sfp" and "jane" not in str(made.preparation)
+
+
+def test_the_reference_of_electrodes_is_compared_and_that_of_meg_is_not(request_, tmp_path, monkeypatch):
+    recorded, average = Preparation(reference="recorded"), Preparation()
+    prepare_corpus(request_)
+    # of MEG sensors the setting says nothing
+    assert "reference" not in Store(request_.store).recording(KEYS[0]).preparation
+    assert prepare_corpus(replace(request_, settings=recorded)).outcomes == []
+    eeg = replace(request_, corpus=Electrodes(), store=tmp_path / "eeg")
+    made = prepare_corpus(eeg)
+    assert set(outcomes(made).values()) == {"made"} and prepare_corpus(eeg).outcomes == []
+    assert Store(eeg.store).recording(KEYS[0]).reference == "average"
+    again = prepare_corpus(replace(eeg, settings=recorded))
+    assert all("reference was average, is recorded" in one.reason for one in again.outcomes) and again.outcomes
+    # an entry from before the setting counts as recorded
+    monkeypatch.setattr(
+        task, "_told", lambda preparation, sensors: {k: v for k, v in preparation.items() if k != "reference"}
+    )
+    older = replace(eeg, store=tmp_path / "older", settings=recorded)
+    prepare_corpus(older)
+    assert Store(older.store).recording(KEYS[0]).reference == "recorded"
+    assert plan_corpus(older).steps == []
+    assert len(plan_corpus(replace(older, settings=average)).steps) == len(KEYS)
+
+
+def test_options_that_came_later_are_no_change_until_they_are_set(request_):
+    (file, *_) = corpus_named("files").select(request_.root)
+
+    def options(**given):
+        job = Job(corpus=corpus_named("files", given), file=file, store=Path(), settings=Preparation(), bads="mask")
+        own = replace(file, options=job.corpus)
+        return replace(job, file=own).preparation["corpus_options"]
+
+    assert not {"sensors", "exclude"} & set(options())
+    assert options(sensors="eeg", exclude="EOG1")["exclude"] == ["EOG1"]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from megxl.decoding.codec_features import CodecBackbone
 from megxl.decoding.convolution import ConvolutionBackbone
 from megxl.decoding.decoder import Decoder, MEGXLBackbone
 from megxl.decoding.heads import LinearProbe, MLPHead, SensorAttentionHead
@@ -12,7 +13,9 @@ from megxl.decoding.sequence import SequenceHead
 from megxl.decoding.subjects import SubjectEmbedding
 from megxl.errors import InputError
 from megxl.model.execution import recompute_activations
-from tests.decoding.word_batches import small_megxl, tape_starts, word_batch
+from megxl.model.megxl import MEGXL
+from tests.decoding.word_batches import SMALL_CODEC, SMALL_MODEL, small_megxl, tape_starts, word_batch
+from tests.training.small_run import small_codec as varied_codec
 
 C, D, E = 5, 16, 10
 
@@ -158,3 +161,18 @@ def test_padding_adds_nothing_to_what_a_flat_head_sees():
     torch.testing.assert_close(chosen(padded), chosen.head(expected), rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match="has 3 sensors, but there is place for 2"):
         few.padded(2)
+
+
+@pytest.mark.parametrize("strides", [(5,), (2, 5), (2, 2, 2), (5, 5)])
+def test_codes_of_any_tokenizer_give_what_its_signal_gives(strides):
+    """On a tape of four words of 150 samples, of which tokens of 8 samples make 18.75 each."""
+    codec = varied_codec(0, replace(SMALL_CODEC, strides=strides))
+    model = MEGXL(replace(SMALL_MODEL, samples_per_token=codec.config.samples_per_token), codec).eval()
+    batch = word_batch()
+    coded = replace(batch, signal_BCT=None, codes_BCTQ=codec.tokenize(batch.signal_BCT))
+    assert coded.codes_BCTQ.shape[2] == -(-600 // codec.config.samples_per_token)
+    for backbone in (MEGXLBackbone(model, trains=False), CodecBackbone(codec)):
+        with torch.no_grad():
+            heard, read = (backbone(some).words_BWCD for some in (batch, coded))
+        assert torch.equal(heard, read) and heard.shape[:3] == (2, 4, 5)
+        assert heard.isfinite().all() and heard.std(1).max() > 0

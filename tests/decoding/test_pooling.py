@@ -82,3 +82,16 @@ def test_weights_of_another_length_are_refused():
     weights_BWT = averaging_matrix(published_tape(2), 150, 25, dtype=torch.float32)
     with pytest.raises(InputError, match="25 tokens"):
         pool_words(torch.zeros(1, 2, 26, 8), weights_BWT)
+
+
+@pytest.mark.parametrize("samples_per_token", [5, 8, 10, 25, 40])
+def test_words_are_pooled_over_the_tokens_that_hold_any_of_their_samples(samples_per_token):
+    rng = np.random.default_rng(0)
+    starts = [*(150 * np.arange(4)), *rng.integers(0, 850, 8).tolist()]
+    features_BCTD = torch.randn(1, 3, -(-1000 // samples_per_token), 5, dtype=torch.float64)
+    words_BWCD = pooled(features_BCTD, torch.tensor([starts]), 150, samples_per_token=samples_per_token)
+    for word, start in enumerate(starts):
+        # sample by sample: which token is it in?
+        tokens = sorted({sample // samples_per_token for sample in range(start, start + 150)})
+        expected_CD = features_BCTD[0][:, tokens].mean(1)
+        torch.testing.assert_close(words_BWCD[0, word], expected_CD, rtol=1e-6, atol=1e-6)

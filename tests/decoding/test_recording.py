@@ -192,7 +192,7 @@ def test_a_stored_signal_of_another_preparation_is_refused(stored, saved):
 
 
 def test_options_of_sensors_are_for_files(stored, saved):
-    with pytest.raises(InputError, match="options of sensors and montage are for files"):
+    with pytest.raises(InputError, match="options of sensors, reference and montage are for files"):
         decode_recording(saved, stored.folder, "stored", exclude=["MEG 0113"])
 
 

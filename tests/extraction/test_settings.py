@@ -45,3 +45,12 @@ def test_a_layer_that_is_not_there_is_refused(layer):
 def test_unknown_choices_are_refused_by_name(name):
     with pytest.raises(InputError, match=f"{name}='none of these'"):
         ExtractionSettings(**{name: "none of these"})
+
+
+@pytest.mark.parametrize(
+    ("sfreq_hz", "samples_per_token", "samples"), [(50.0, 8, 7500), (64.0, 10, 9600), (50.0, 25, 7500)]
+)
+def test_windows_of_the_training_s_length_are_good_for_any_tokenizer(sfreq_hz, samples_per_token, samples):
+    assert ExtractionSettings().window_samples(sfreq_hz, samples_per_token) == samples
+    with pytest.raises(InputError, match="multiple of one token"):
+        ExtractionSettings(window_s=149.99).window_samples(sfreq_hz, samples_per_token)

@@ -80,3 +80,25 @@ def test_a_run_longer_than_a_block_is_clamped_to_it():
 def test_what_cannot_be_masked_is_said(tokens, config, message):
     with pytest.raises(InputError, match=message):
         plan_mask(tokens, config)
+
+
+@pytest.mark.parametrize(
+    ("samples", "samples_per_token", "expected"),
+    [
+        # tokens of a block of 3 s (150 samples) and of a run of 3 s: 30, 15, 18.75 and 6, of which whole ones count
+        (7500, 5, (1500, 50, 30, 30)),
+        (7500, 10, (750, 50, 15, 15)),
+        (7500, 8, (938, 50, 18, 18)),
+        (7500, 25, (300, 50, 6, 6)),
+        # windows of no whole number of tokens: 6 s are 37.5 tokens of 8 samples, 12.5 of 24
+        (300, 8, (38, 2, 19, 18)),
+        (300, 24, (13, 2, 6, 6)),
+    ],
+)
+def test_blocks_and_runs_follow_the_samples_in_a_token(samples, samples_per_token, expected):
+    tokens = -(-samples // samples_per_token)
+    config = MEGXLConfig(samples_per_token=samples_per_token, masked_blocks=2)
+    plan = plan_mask(tokens, config)
+    assert (plan.tokens, plan.blocks, plan.block, plan.run) == expected
+    mask_BT = draw_mask(plan, generators(*range(20)))
+    assert mask_BT.shape == (20, tokens) and (mask_BT.sum(1) == 2 * plan.run).all()

@@ -204,7 +204,7 @@ def test_what_is_not_for_the_fast_method_goes_the_published_way(tmp_path, monkey
 def test_channels_of_mixed_rates_go_the_published_way(tmp_path, monkeypatch):
     path = write_edf(tmp_path / "a.edf", seconds=20, rates=(500, 500, 250))
     monkeypatch.setattr(module, "CHUNK_BYTES", 8 * 3 * 1000)
-    settings = Preparation(low_hz=1.0, high_hz=30.0)
+    settings = Preparation(low_hz=1.0, high_hz=30.0, reference="recorded")
     raw = open_recording(path)
     montage = mne.channels.make_dig_montage({name: np.eye(3)[row] * 0.1 for row, name in enumerate("ABC")})
     raw.set_montage(montage, verbose="ERROR")

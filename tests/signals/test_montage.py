@@ -3,7 +3,7 @@
 import pytest
 
 from megxl.errors import InputError
-from megxl.signals.montage import place_electrodes
+from megxl.signals.montage import place_electrodes, place_sensors
 from megxl.signals.reading import choose_channels, open_recording, provenance
 from megxl.signals.sensors import SensorArray
 from tests.rights import forbidden
@@ -55,3 +55,37 @@ def test_a_montage_that_may_not_be_read_is_said(tmp_path):
     open_recording(eeg, montage=tmp_path / "m.csv")
     with forbidden(0, **{"m.csv": content}) as folder, pytest.raises(InputError, match=r"^m\.csv cannot be read: "):
         place_electrodes(make_eeg(), folder / "m.csv", "a recording")
+
+
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        (("Fz", "CZ", "Pz"), "standard_1005 and biosemi16 know all 3 of them"),
+        (("A1", "A32", "D32"), "biosemi128 and biosemi160 know all 3 of them"),
+        (("E1", "E128", "Cz"), "GSN-HydroCel-129 and GSN-HydroCel-257 know all 3 of them"),
+        (("Fz", "Cz", "VEOG"), "standard_1005 knows 2 of these 3 names, not 'VEOG'"),
+        (("EEG 000", "EEG 001"), "no built-in montage knows any of these names"),
+    ],
+)
+def test_electrodes_without_positions_are_refused_with_the_montages_that_know_them(names, hint):
+    raw = make_eeg(names)
+    with pytest.raises(InputError) as caught:
+        place_sensors(raw.info, names)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{len(names)} of {len(names)} electrodes have no position (first: {names[0]!r}). ")
+    assert "--montage" in sentence and "electrodes.tsv" in sentence and sentence.endswith(f"; {hint}.")
+
+
+def test_sensors_of_meg_without_positions_get_no_hint_about_montages():
+    raw = make_raw()
+    raw.info["chs"][0]["loc"][:3] = 0
+    with pytest.raises(InputError, match=r"1 of \d+ sensors has no position .*--exclude\.$"):
+        place_sensors(raw.info, raw.ch_names)
+
+
+def test_positions_of_a_template_are_told_and_those_of_a_file_are_not(tmp_path):
+    assert place_electrodes(make_eeg(), "standard_1005", "a recording") == [
+        "Positions of electrodes are those of a template, not measured: 3 from standard_1005."
+    ]
+    montage = write_montage(tmp_path / "m.csv", ["Fz", "Cz", "Pz"])
+    assert not any("template" in note for note in place_electrodes(make_eeg(), montage, "a recording"))

@@ -324,7 +324,10 @@ def test_flat_and_saturated_sensors_are_noted_but_kept():
 def test_bad_sensors_are_listed_kept_or_interpolated():
     raw = make_eeg()
     raw.info["bads"] = ["C3", "O2"]
-    masked, kept, mended = (prepare(raw, raw.ch_names, bads=how) for how in ("mask", "keep", "interpolate"))
+    as_recorded = Preparation(reference="recorded")
+    masked, kept, mended = (
+        prepare(raw, raw.ch_names, as_recorded, bads=how) for how in ("mask", "keep", "interpolate")
+    )
     assert (masked.bads, kept.bads, mended.bads) == (("C3", "O2"), (), ())
     np.testing.assert_array_equal(masked.signal_CT, kept.signal_CT)
     bad_C = np.isin(raw.ch_names, ["C3", "O2"])
@@ -339,7 +342,7 @@ def test_bad_sensors_are_listed_kept_or_interpolated():
 def test_interpolation_after_preparation_equals_interpolation_before_it():
     raw = make_eeg()
     raw.info["bads"] = ["C3", "O2"]
-    mended_CT = prepare(raw, raw.ch_names, bads="interpolate").signal_CT
+    mended_CT = prepare(raw, raw.ch_names, Preparation(reference="recorded"), bads="interpolate").signal_CT
     expected_CT = by_mne(raw.copy().interpolate_bads(verbose="ERROR"), raw.ch_names)
     np.testing.assert_allclose(mended_CT, expected_CT, rtol=0, atol=1e-6 * expected_CT.std())
     assert not np.allclose(mended_CT, by_mne(raw, raw.ch_names), rtol=0, atol=0.1 * expected_CT.std())

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from megxl.tokenizer.quantizer import ResidualQuantizer
+from megxl.tokenizer.quantizer import Observed, ResidualQuantizer
 
 
 def quantizer() -> ResidualQuantizer:
@@ -70,3 +70,56 @@ def test_commitment_moves_the_encoder_and_not_the_code_books():
     single = x.detach().requires_grad_()
     (alone(single).commitment / 3).backward()
     torch.testing.assert_close(single.grad, by_hand, rtol=0, atol=1e-12)
+
+
+def test_gradients_of_reconstruction_and_commitment_equal_those_written_by_hand():
+    model = quantizer()
+    x = torch.randn(1, 30, 8, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(1, 30, 8, dtype=torch.float64)
+    result = model(x)
+    ((result.vectors_NTD * upstream).sum() + 0.7 * result.commitment).backward()
+    residual, dx, g = x.detach().numpy()[0], np.zeros((30, 8)), upstream.numpy()[0]
+    for level in model.levels:
+        parts = (level.project_in.weight, level.project_in.bias, level.project_out.weight, level.project_out.bias)
+        w_in, b_in, w_out, b_out = (part.detach().numpy() for part in parts)
+        book, projected = level.code_book.numpy(), residual @ w_in.T + b_in
+        code = book[np.argmax(projected @ (book / np.linalg.norm(book, axis=-1, keepdims=True)).T, axis=-1)]
+        # straight through: as if the code were the projected input; commitment: mean over 3 levels of 30 x 4 squares
+        d_projected = g @ w_out + 0.7 / 3 * 2 * (projected - code) / (30 * 4)
+        for weight, expected in zip(
+            parts, (d_projected.T @ residual, d_projected.sum(0), g.T @ code, g.sum(0)), strict=True
+        ):
+            np.testing.assert_allclose(weight.grad.numpy(), expected, rtol=0, atol=1e-12)
+        dx += d_projected @ w_in
+        residual = residual - (code @ w_out.T + b_out)
+    np.testing.assert_allclose(x.grad.numpy()[0], dx, rtol=0, atol=1e-12)
+
+
+def test_an_observer_is_told_what_each_level_saw_and_changes_nothing():
+    model = quantizer()
+    x = torch.randn(2, 7, 8, dtype=torch.float64, requires_grad=True)
+    before = [buffer.clone() for buffer in model.buffers()]
+    seen: list[Observed] = []
+    result, alone = model(x, seen.append), model(x)
+    residual = x.detach()
+    for q, (observed, level) in enumerate(zip(seen, model.levels, strict=True)):
+        assert observed.level == q and not observed.inputs_NTK.requires_grad
+        torch.testing.assert_close(observed.inputs_NTK, level.project_in(residual), rtol=0, atol=1e-12)
+        assert torch.equal(observed.codes_NT, result.codes_NTQ[..., q])
+        residual = residual - level.vectors(observed.codes_NT)
+    assert all(torch.equal(*pair) for pair in zip(result, alone, strict=True))
+    assert all(torch.equal(*pair) for pair in zip(before, model.buffers(), strict=True))
+
+
+def test_autocast_changes_neither_codes_nor_commitment():
+    model = ResidualQuantizer(levels=3, width=8, code_width=4, codes=64)
+    x = torch.randn(4, 50, 8).bfloat16().float().requires_grad_()
+    plain = model(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model(x.bfloat16())
+    assert mixed.vectors_NTD.dtype == mixed.commitment.dtype == torch.float32
+    assert all(torch.equal(*pair) for pair in zip(plain, mixed, strict=True))
+
+
+def test_random_code_books_say_that_they_are_not_initialised():
+    assert all(level.initialised.item() == 0 and level.counts.sum() == 0 for level in quantizer().levels)

@@ -21,10 +21,10 @@ CODEC = BioCodecConfig(filters=4, width=16, code_width=4, levels=3, codes=16)
 SUBJECTS = 5
 
 
-def small_codec(seed: int = 0) -> BioCodec:
-    """Codec with random weights of 3 levels and 16 codes, whose codes vary as a trained one's do."""
+def small_codec(seed: int = 0, config: BioCodecConfig = CODEC) -> BioCodec:
+    """Codec with random weights, by default of 3 levels and 16 codes, whose codes vary as a trained one's do."""
     torch.manual_seed(seed)
-    codec = BioCodec(CODEC).eval()
+    codec = BioCodec(config).eval()
     with torch.no_grad():
         rest_NTD = codec.encoder(torch.randn(64, 1, 300)).transpose(1, 2)
         for level in codec.quantizer._levels():
@@ -96,6 +96,11 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
         "seed": 1,
         "run": str(folder / "run"),
     }
+    return set_keys(content, changes)
+
+
+def set_keys(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Change values of a plain configuration by dotted key, with ``__`` for dots."""
     for name, value in changes.items():
         *parents, key = name.split("__")
         place: Any = content
@@ -154,15 +159,14 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def differences(one: Path, other: Path) -> list[str]:
     """What differs between two finished runs, bit for bit: tables (without timing), checkpoints at the end, weights."""
     from megxl.training.throughput import TIMING_COLUMNS
+    from megxl.training.tokenizer.step_rows import SAMPLE_RATE
 
     found = []
     for name in ("metrics.csv", "validation.csv"):
-        mine, theirs = (_table(run / name, TIMING_COLUMNS) for run in (one, other))
+        mine, theirs = (_table(run / name, (*TIMING_COLUMNS, SAMPLE_RATE)) for run in (one, other))
         found += [f"{name}: {a} / {b}" for a, b in zip_longest(mine, theirs) if a != b]
     mine, theirs = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (one, other))
-    parts = ("state_dict", "optimizer_states", "loops", "callbacks", "PretrainData", "global_step", "epoch", "megxl")
-    for part in parts:
-        found += [f"{part}.{place}" for place in unequal(mine[part], theirs[part])]
+    found += unequal(mine, theirs)
     weights = [(run / "model" / "model.safetensors").read_bytes() for run in (one, other)]
     return found + ([] if weights[0] == weights[1] else ["model.safetensors"])
 

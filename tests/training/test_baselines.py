@@ -11,6 +11,7 @@ from torch import Tensor
 
 from megxl.data.batch import Batch
 from megxl.errors import InputError
+from megxl.training import baselines
 from megxl.training.baselines import FOLDS, STRENGTHS, fit_guessers, nearest_visible
 from megxl.training.masks import MaskedBatch
 from tests.training.small_batches import CORPORA, batch, item
@@ -20,7 +21,8 @@ def masked(codes_BCTQ: Tensor, mask_BT: Tensor, *, corpora=None, good_BC=None, r
     n_items, n_sensors = codes_BCTQ.shape[:2]
     corpora = corpora or ("armeni",) * n_items
     known: Batch = batch(*[item(number, n_sensors, corpus=corpus) for number, corpus in enumerate(corpora)])
-    known = replace(known, codes_BCTQ=codes_BCTQ.to(torch.uint8), sensor_mask_BC=good_BC, repeated_B=repeated_B)
+    dtype = torch.uint8 if codes_BCTQ.max() < 256 else torch.int32
+    known = replace(known, codes_BCTQ=codes_BCTQ.to(dtype), sensor_mask_BC=good_BC, repeated_B=repeated_B)
     return MaskedBatch(batch=known, mask_BT=mask_BT, seed=0)
 
 
@@ -146,6 +148,26 @@ def test_scores_equal_those_of_loops_over_every_hidden_code():
     }
     assert STRENGTHS[0] not in guesser.strengths  # there was a choice to make
     assert json.loads(json.dumps(told)) == told
+
+
+def test_large_code_books_are_guessed_by_frequency_alone(monkeypatch):
+    train, validation = (
+        [masked(persistent_codes(2, 3, 30, 2, 300, seed), runs(2, 30, seed)) for seed in seeds]
+        for seeds in (range(3), range(3, 6))
+    )
+    both = fit_guessers(train, 2, 300).score(validation)
+    monkeypatch.setattr(baselines, "MOST_PAIRED", 299)
+    one = fit_guessers(train, 2, 300).score(validation)
+    assert one.pop("last_token", None) is None and both.pop("last_token")["loss"] < both["unigram"]["loss"]
+    assert one.pop("unigram") == pytest.approx(both.pop("unigram"), rel=1e-12)
+    assert one == both and one["chance"] == math.log(300)
+
+
+def test_the_largest_code_books_take_little_memory():
+    some = [masked(torch.randint(65_536, (1, 2, 30, 2)), runs(1, 30, 0))]
+    guessers = fit_guessers(some, 2, 65_536)
+    assert guessers.last_token_QSV.shape == (2, 1, 65_536)
+    assert guessers.score(some)["unigram"]["loss"] < math.log(65_536)
 
 
 # ---- what is known ----

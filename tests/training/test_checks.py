@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from megxl.checkpoints.released import write_released
 from megxl.data.code_grid import WindowGrid
 from megxl.data.codes import write_codes
 from megxl.data.recording_split import RecordingSplit
@@ -223,11 +224,68 @@ def test_weights_to_begin_with_must_read_the_same_codes(folder):
     sizes = MEGXLConfig(width=16, layers=1, heads=2, fourier_width=8, codes=16, code_width=4, levels=4)
     MEGXL(sizes).save_pretrained(folder / "start")
     start = str(folder / "start")
-    refused(folder, r"model.init_from = .*start has levels = 4, this run has 3", model__init_from=start)
-    MEGXL(dataclasses.replace(sizes, levels=3)).save_pretrained(folder / "start")
+    refused(
+        folder,
+        r"model.init_from = .*start has levels = 4, this run has 3.* model.swap_tokenizer=true",
+        model__init_from=start,
+    )
+    MEGXL(dataclasses.replace(sizes, levels=3), small_codec()).save_pretrained(folder / "start")
     check_before_work(small_config(folder, model__init_from=start))
-    refused(folder, "width = 16, this run has 32", model__init_from=start, model__latent_dim=32)
+    refused(folder, "width = 16, this run has 32.* or other weights.$", model__init_from=start, model__latent_dim=32)
     refused(folder, r"model.init_from = .*gone", model__init_from=str(folder / "gone.ckpt"))
+
+
+@pytest.mark.parametrize("carried", [True, False])
+def test_weights_of_a_tokenizer_of_equal_sizes_are_refused_unless_it_is_swapped(folder, carried):
+    sizes = MEGXLConfig(width=16, layers=1, heads=2, fourier_width=8, codes=16, code_width=4, levels=3)
+    model = MEGXL(sizes, small_codec(seed=1))
+    if not carried:
+        model.tokenizer = None
+    start = str(model.save_pretrained(folder / "start"))
+    refused(
+        folder,
+        r"start was trained with another tokenizer than model.tokenizer_ckpt = .*codec of the same sizes; .*swap_tok",
+        model__init_from=start,
+    )
+    notes = check_before_work(small_config(folder, model__init_from=start, model__swap_tokenizer=True)).notes
+    assert any("begins at random: the tokenizer was swapped" in note for note in notes)
+
+
+def test_swapping_needs_weights_to_begin_with(folder):
+    with pytest.raises(InputError, match=r"swap_tokenizer = true .* model\.init_from, which is null"):
+        small_config(folder, model__swap_tokenizer=True)
+
+
+@pytest.mark.parametrize("how", ["resume", "named"])
+def test_a_run_does_not_go_on_with_another_tokenizer_at_the_old_path(folder, how):
+    run = folder / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    sizes = MEGXLConfig(width=16, layers=1, heads=2, fourier_width=8, codes=16, code_width=4, levels=3)
+    last = write_released(run / "checkpoints" / "last.ckpt", MEGXL(sizes, small_codec()).to_checkpoint())
+    named = {"checkpoint__resume": True, "checkpoint__resume_path": str(last)}
+    changes = {"resume": True} if how == "resume" else named
+    check_before_work(small_config(folder, **changes))
+    small_codec(seed=1).save_pretrained(folder / "codec")
+    said = r"model.tokenizer_ckpt = .*codec is not the tokenizer with which .*last.ckpt was trained; put that one back"
+    refused(folder, said, **changes)
+    check_before_work(small_config(folder))  # a new run may take it
+
+
+def test_a_tokenizer_of_another_rate_is_told(folder):
+    codec = small_codec()
+    codec.recipe = {"signal": {"sfreq_hz": 250.0}}
+    codec.save_pretrained(folder / "codec")
+    notes = check_before_work(small_config(folder)).notes
+    assert [note for note in notes if "trained on signals of 250 Hz and is used on ones of 50 Hz" in note]
+
+
+def test_sizes_of_codes_are_the_tokenizer_s_unless_they_are_contradicted(folder):
+    small_codec(0, dataclasses.replace(CODEC, levels=8, codes=300, strides=(2, 2, 2))).save_pretrained(folder / "codec")
+    checked = check_before_work(small_config(folder, model__vocab_size=None))
+    assert (checked.sizes.levels, checked.sizes.codes, checked.sizes.samples_per_token) == (8, 300, 8)
+    assert (checked.tokens, checked.sizes.masked_blocks) == (38, 1)  # of 37.5, and of two blocks of 3 s
+    check_before_work(small_config(folder, model__vocab_size=300))
+    refused(folder, "model.vocab_size = 256, but the tokenizer has 300 codes a level", model__vocab_size=256)
 
 
 def test_a_damaged_recording_is_refused_by_name(folder):

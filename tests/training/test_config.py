@@ -10,15 +10,9 @@ import yaml
 
 from megxl.errors import InputError
 from megxl.sizes import PRESETS, BioCodecConfig, MEGXLConfig
-from megxl.training.config import (
-    DataConfig,
-    ModelConfig,
-    PretrainConfig,
-    TrainerConfig,
-    TrainingConfig,
-)
+from megxl.training.config import PretrainConfig
 from megxl.training.run_config import refuse_placeholders
-from megxl.training.sections import SECTIONS
+from megxl.training.sections import SECTIONS, DataConfig, ModelConfig, TrainerConfig, TrainingConfig
 
 CORPORA = [{"type": "camcan", "data_root": "/data"}]
 
@@ -126,7 +120,8 @@ def test_every_published_key_is_known_and_the_sound_published_values_are_the_def
                        "resume": False, "resume_path": None},
         "trainer": {"devices": 1, "precision": "bf16-mixed", "accumulate_grad_batches": 1, "val_check_interval": 500},
     }  # fmt: skip
-    assert config(**published, seed=42) == config()
+    # ours takes the size of the code books from the tokenizer
+    assert config(**published, seed=42) == config(model={"vocab_size": 256})
     config(
         model={"num_subsegments_to_mask": 20},
         logging={"wandb_project": "brainstorm", "wandb_entity": None, "experiment_name": "x", "log_every_n_steps": 10},
@@ -141,8 +136,10 @@ def test_sizes_are_those_of_the_presets_and_the_masked_blocks_follow_the_window(
     blocks = [ModelConfig().sizes(tokens, codec).masked_blocks for tokens in (21, 49, 50, 125, 417, 625)]
     assert blocks == [1, 1, 2, 4, 13, 20]
     assert ModelConfig(num_subsegments_to_mask=7).sizes(125, codec).masked_blocks == 7
-    with pytest.raises(InputError, match=r"model\.vocab_size = 256, but the tokenizer has 16 codes"):
-        ModelConfig().sizes(625, dataclasses.replace(codec, codes=16))
+    small = dataclasses.replace(codec, codes=16)
+    assert ModelConfig().sizes(625, small).codes == ModelConfig(vocab_size=16).sizes(625, small).codes == 16
+    with pytest.raises(InputError, match=r"model\.vocab_size = 256, but the tokenizer has 16 codes .*to null"):
+        ModelConfig(vocab_size=256).sizes(625, small)
 
 
 def test_all_that_the_model_section_says_of_the_model_is_in_its_sizes():

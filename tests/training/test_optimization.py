@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
-from megxl.training.config import TrainingConfig
 from megxl.training.optimization import fitting_warmup, make_optimizer, warmup_cosine
+from megxl.training.sections import TrainingConfig
 from tests.training.small_batches import small_model
 
 

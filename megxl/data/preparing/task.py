@@ -9,10 +9,12 @@ from typing import Any, Literal
 from megxl.corpora.corpus import Corpus, RecordingFile, WordTable
 from megxl.corpora.word_times import within
 from megxl.errors import InputError
+from megxl.signals.coils import ELECTRODE
 from megxl.signals.messages import refusal_of_system, repeatable
 from megxl.signals.preparation import PREPARATION_VERSION, Preparation, prepare
+from megxl.signals.sensors import SensorArray
 from megxl.store.entry import RecordingFacts
-from megxl.store.keys import Busy, StoreFull
+from megxl.store.keys import Busy, Damaged, StoreFull
 from megxl.store.sources import changed, fingerprint
 from megxl.store.store import Store
 from megxl.store.writing import EntryWriter
@@ -64,13 +66,29 @@ class Job:
 
     def _options(self, *, for_words: bool) -> dict[str, Any]:
         options = self.corpus.options_of(self.file).items()
-        return {name: _plain(value) for name, value in options if (name in self.corpus.word_options) == for_words}
+        return {
+            name: _plain(value)
+            for name, value in options
+            if (name in self.corpus.word_options) == for_words
+            and not (name in self.corpus.later_options and value in (None, ()))
+        }
 
     def reason(self, store: Store) -> str | None:
         """Say why there is something to do for it, or None; cheap, no signal is read."""
         root = self.file.root
-        why = store.stale(self.key, source=self.signal_sources, root=root, preparation=self.preparation)
+        why = store.stale(self.key, source=self.signal_sources, root=root, preparation=self._compared(store))
         return why or store.stale_words(self.key, source=self.word_sources, root=root, options=self.word_options)
+
+    def _compared(self, store: Store) -> dict[str, Any]:
+        """Give the settings that a stored recording must have: of a reference, only electrodes know."""
+        wanted = self.preparation
+        try:
+            has = store.recording(self.key).reference if self.key in store else None
+        except Damaged:  # which the store says when they are compared
+            has = None
+        if has in (None, wanted["reference"]):
+            del wanted["reference"]
+        return wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,10 +171,16 @@ def _make(job: Job, writer: EntryWriter) -> Outcome:
         source={"signal": signal_source, "words": words_source},
         licence=job.corpus.licence_of(file),
         # what was asked for decides whether the entry is current; what was done in its place is told beside it
-        preparation=job.preparation
+        preparation=_told(job.preparation, prepared.sensors)
         | {"word_options": job.word_options, "method_used": prepared.provenance["preparation"]["method"]},
     )
     return Outcome(key=job.key, kind="made", reason=why)
+
+
+def _told(preparation: dict[str, Any], sensors: SensorArray) -> dict[str, Any]:
+    """Leave out the reference where nothing has one."""
+    electrodes = bool((sensors.kinds_C == ELECTRODE).any())
+    return {name: value for name, value in preparation.items() if electrodes or name != "reference"}
 
 
 def _words(job: Job, duration_s: float) -> WordTable:

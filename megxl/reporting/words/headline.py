@@ -10,7 +10,7 @@ from megxl.decoding.decoder import MEGXLBackbone
 from megxl.decoding.saved_decoder import SavedDecoder
 from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, list_html, warning_html
-from megxl.reporting.training_tables import state_of
+from megxl.reporting.training_tables import simulated_warning, state_of
 from megxl.reporting.words.scores import TEST, Scored, difference_text, interval_text, score, told
 from megxl.store.entry import StoredRecording
 from megxl.training.runs import PREDICTIONS, Run
@@ -84,11 +84,8 @@ def about_of(run: Run[WordsConfig]) -> Mapping[str, Any]:
 
 def warnings_of(saved: SavedDecoder | None, recordings: Mapping[str, StoredRecording]) -> list[str]:
     """Loud sentences: recordings that nobody was measured in, weights that no training touched."""
-    warnings = []
-    simulated = [key for key, one in recordings.items() if any("Simulated by megxl" in note for note in one.notes)]
-    if simulated:
-        warnings.append(f"SIMULATED: {len(simulated)} of {len(recordings)} test recordings were made by "
-                        "megxl simulate; nobody was measured.")  # fmt: skip
+    simulated = simulated_warning(recordings.values(), "test")
+    warnings = [] if simulated is None else [simulated]
     backbone = None if saved is None else saved.decoder.backbone
     provenance = (
         backbone.model.provenance if isinstance(backbone, MEGXLBackbone)

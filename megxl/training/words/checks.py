@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from megxl.checkpoints.checkpoint import weights_warning
+from megxl.data.code_grid import refuse_many
 from megxl.decoding.building import DecoderSpec
 from megxl.decoding.targets import open_encoder
 from megxl.errors import InputError
@@ -13,6 +14,7 @@ from megxl.model.megxl import MEGXL
 from megxl.sizes import MEGXLConfig
 from megxl.store.entry import StoredRecording
 from megxl.tokenizer.biocodec import BioCodec
+from megxl.tokenizer.signals import rate_note
 from megxl.training.devices import refuse_missing_devices
 from megxl.training.lacking import at
 from megxl.training.run_config import refuse_placeholders
@@ -65,6 +67,11 @@ def check_before_work(config: WordsConfig) -> Checked:
         warning = None if source is None else weights_warning(source)
         if warning and not _random_on_purpose(config):
             notes.append(warning)
+    if tokenizer is not None:
+        if config.data.codes == "cached":
+            with at("data.codes = cached (the other choice is online)"):
+                refuse_many(tokenizer.config.codes)
+        notes += filter(None, [rate_note(tokenizer.recipe, config.data.target_sfreq)])
     chosen = choose_recordings(config)
     refuse_mixed(chosen.stored, config)
     return Checked(model=model, tokenizer=tokenizer, notes=tuple(dict.fromkeys(notes)))
@@ -125,7 +132,8 @@ def load_start(config: WordsConfig) -> tuple[MEGXL | None, BioCodec | None]:
             tokenizer = BioCodec.from_pretrained(section.tokenizer_checkpoint)
     random = section.train_from_scratch or config.control == "random_backbone"
     if section.criss_cross_checkpoint is not None:
-        with at(f"model.criss_cross_checkpoint = {section.criss_cross_checkpoint}"):
+        beside = "" if tokenizer is None else f", model.tokenizer_checkpoint = {section.tokenizer_checkpoint}"
+        with at(f"model.criss_cross_checkpoint = {section.criss_cross_checkpoint}{beside}"):
             model = MEGXL.from_pretrained(section.criss_cross_checkpoint, tokenizer)
         tokenizer = model.tokenizer
     elif tokenizer is None or not (random or section.backbone == "codec"):

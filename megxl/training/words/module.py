@@ -5,6 +5,7 @@ Letters: B batch, W words of an item, N words that count, E width of the targets
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from megxl.decoding.decoder import Decoder, MEGXLBackbone, WordFeatures
 from megxl.decoding.gathering import gather_words
 from megxl.errors import InputError
 from megxl.model.execution import recompute_activations
+from megxl.tokenizer.fingerprint import fingerprint
 from megxl.training.seeding import set_seeds
 from megxl.training.words.batches import WordsBatch, with_targets
 from megxl.training.words.config import WordsConfig
@@ -28,6 +30,8 @@ try:
 except ModuleNotFoundError as error:
     raise InputError("Training needs Lightning: pip install 'megxl[train]'.") from error
 
+FROZEN = "frozen"
+"""Section of a checkpoint: fingerprint of the weights that are not in it."""
 _MOST_WORDS = 2**20
 """More than an item has."""
 
@@ -180,8 +184,9 @@ class WordsModule(LightningModule):
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(weights, most)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what trains; frozen weights are in the files that they came from."""
+        """Keep what trains; frozen weights are in the files that they came from, and are known by their fingerprint."""
         frozen = self._frozen()
+        checkpoint[FROZEN] = self._frozen_fingerprint
         checkpoint["state_dict"] = {n: t for n, t in checkpoint["state_dict"].items() if n not in frozen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -196,6 +201,17 @@ class WordsModule(LightningModule):
                     f"there, {here} here); give the backbone, head, sensors and targets that it was trained with, or "
                     "leave training.resume_checkpoint out."
                 )
+        if checkpoint.get(FROZEN, self._frozen_fingerprint) != self._frozen_fingerprint:
+            raise InputError(
+                "The frozen weights (backbone or tokenizer) are no longer those that this run was trained with: the "
+                "files that model.criss_cross_checkpoint and model.tokenizer_checkpoint name have changed. Put them "
+                "back, or begin a new run."
+            )
+
+    @cached_property
+    def _frozen_fingerprint(self) -> str:
+        frozen, state = self._frozen(), self.state_dict()
+        return fingerprint({}, {name: state[name] for name in frozen})
 
     def _frozen(self) -> set[str]:
         """Names of what a training leaves as it is: weights, and all that belongs to a frozen backbone or its codec."""

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 
 from megxl.errors import InputError
+from megxl.model.megxl import MEGXL
 from megxl.store.store import Store
 from megxl.training.words.checks import check_before_work
 from megxl.training.words.engine import decode_words
 from tests.data.small import sensors
+from tests.training.small_run import small_codec
 from tests.training.words import small_words
 from tests.training.words.small_words import make_backbone, make_word_store, words_config
 
@@ -79,3 +81,23 @@ def test_a_model_of_random_weights_is_drawn_from_the_seed(store):
 def test_weights_that_were_never_trained_are_told_unless_they_are_wanted(store):
     assert any("RANDOM WEIGHTS" in note for note in check_before_work(words_config(store)).notes)
     assert not check_before_work(words_config(store, model__train_from_scratch=True)).notes
+
+
+def test_a_tokenizer_of_equal_sizes_that_is_not_the_model_s_is_refused(store, tmp_path):
+    small_codec().save_pretrained(tmp_path / "own")
+    small_codec(seed=1).save_pretrained(tmp_path / "other")
+    check_before_work(words_config(store, model__tokenizer_checkpoint=str(tmp_path / "own")))
+    for backbone in ("megxl", "codec"):
+        changes = {"model__tokenizer_checkpoint": str(tmp_path / "other"), "model__backbone": backbone}
+        with pytest.raises(
+            InputError, match=r"model.tokenizer_checkpoint = .*other: The tokenizer given is not the one"
+        ):
+            check_before_work(words_config(store, **changes))
+
+
+def test_a_tokenizer_of_another_rate_is_told(store, tmp_path):
+    model = MEGXL.from_pretrained(store.parent / "backbone")
+    model.tokenizer.recipe = {"signal": {"sfreq_hz": 250.0}}
+    model.save_pretrained(tmp_path / "model")
+    notes = check_before_work(words_config(store, model__criss_cross_checkpoint=str(tmp_path / "model"))).notes
+    assert [note for note in notes if "trained on signals of 250 Hz and is used on ones of 50 Hz" in note]

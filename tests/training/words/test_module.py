@@ -283,3 +283,18 @@ def test_a_checkpoint_of_another_decoder_is_refused_by_the_first_weight_that_dif
     with pytest.raises(InputError, match=r"\(3, 3\) there"):
         module.on_load_checkpoint({"state_dict": module.state_dict() | {head: torch.zeros(3, 3)}})
     module.on_load_checkpoint({"state_dict": module.state_dict()})
+
+
+def test_a_run_does_not_go_on_with_other_frozen_weights(tmp_path):
+    """They are not in the checkpoint, so that files which changed meanwhile would go unnoticed."""
+    for settings in (config(), config(command="probe", model__head="linear")):
+        module = small_module(settings)
+        run = trainer(epochs=1)
+        run.fit(module, loader([batch(*SHARES[0][0])]))
+        run.save_checkpoint(tmp_path / "last.ckpt")
+        other = parts(settings)
+        backbone: Any = other.decoder.backbone
+        backbone.model.tokenizer.encoder.exit.bias.data[0] += 1e-3
+        with pytest.raises(InputError, match=r"frozen weights .* are no longer those"):
+            again = WordsModule(settings, lambda other=other: other)
+            trainer(epochs=1).fit(again, loader([batch(*SHARES[0][0])]), ckpt_path=tmp_path / "last.ckpt")
