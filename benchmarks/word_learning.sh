@@ -30,10 +30,12 @@ np.savez("vectors.npz", word_W=np.array(words), vector_WD=open_encoder("wordllam
 PY
 
 listener 8 24 store
-[ -d codec ] || python "$here/small_codec.py" store codec --steps 1000
-[ -d runs/pretrained/model ] || megxl pretrain corpora=simulated data.cache_dir=store model=tiny machine=laptop \
-    datasets_config.simulated.sessions="$(sessions 1 13)" datasets_config.simulated.val_session=[ses-12] \
-    datasets_config.simulated.split=null data.segment_length=48 model.tokenizer_ckpt=codec \
+heard=(corpora=simulated data.cache_dir=store datasets_config.simulated.sessions="$(sessions 1 13)"
+    datasets_config.simulated.val_session=[ses-12] datasets_config.simulated.split=null)
+[ -d runs/codec/model ] || megxl tokenizer --config-name tokenizer_laptop "${heard[@]}" training.max_steps=1000 \
+    run=runs/codec overwrite=true
+[ -d runs/pretrained/model ] || megxl pretrain "${heard[@]}" model=tiny machine=laptop \
+    data.segment_length=48 model.tokenizer_ckpt=runs/codec/model \
     model.mask_duration=0.48 model.mask_share=1.0 training.batch_size=8 training.max_steps=800 \
     training.learning_rate=3e-3 training.warmup_steps=50 trainer.val_check_interval=27 trainer.precision=32-true \
     training.num_workers=0 run=runs/pretrained overwrite=true

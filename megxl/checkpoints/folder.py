@@ -136,13 +136,18 @@ def _config(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
+def _instead_of(folder: Path) -> str:
+    """What to give in place of a folder that is none of ours: of a training run, its model or newest checkpoint."""
+    inside = (folder / "model", folder / "checkpoints" / "last.ckpt", folder / "last.ckpt")
+    if there := [path for path in inside if path.is_file() or is_ours(path)]:
+        return f"Give what lies in it: {there[0]}."
+    return "Give a .ckpt or .pt file, or a folder made by megxl."
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
-        raise InputError(
-            f"{folder.name} has no {CONFIG}: it is no checkpoint folder. "
-            "Give a .ckpt or .pt file, or a folder made by megxl."
-        )
+        raise InputError(f"{folder.name} has no {CONFIG}: it is no checkpoint folder. {_instead_of(folder)}")
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

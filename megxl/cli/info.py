@@ -1,4 +1,4 @@
-"""`megxl info`: what a recording, a checkpoint, an embedding or a store is."""
+"""`megxl info`: what a recording, a checkpoint, an embedding, a store or a run is."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ examples:
   megxl info meg-xl-med.ckpt         sizes, SHA-256, steps, what became of each key
   megxl info store/                  corpora, hours, sensors, words and damaged entries of a store; also store/armeni,
                                      store/armeni/sub-001_ses-001_task-compr
+  megxl info runs/first              what trained there, how far it is, how well it does, where its model lies
   megxl info features.npz --json     all that an embedding knows about itself, for other programs
 """
 
@@ -23,12 +24,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `megxl info` to the commands."""
     parser = subparsers.add_parser(
         "info",
-        description="Say what a recording, a checkpoint, an embedding or a store is. Nothing that identifies a person "
-        "is shown.",
+        description="Say what a recording, a checkpoint, an embedding, a store or a run is. Nothing that identifies a "
+        "person is shown.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="a recording, a checkpoint, features, or a store")
+    parser.add_argument(
+        "path", metavar="PATH", type=Path, help="a recording, a checkpoint, features, a store, or a run"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -54,6 +57,7 @@ def describe(path: Path) -> dict[str, Any]:
         If it does not exist or is none of these.
     """
     from megxl.checkpoints.folder import is_ours
+    from megxl.cli.run_facts import describe_run, is_run
     from megxl.cli.store_facts import describe_in_store, refuse_part_of_store
     from megxl.errors import InputError
     from megxl.extraction import is_embedding
@@ -64,6 +68,8 @@ def describe(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is neither a file nor a folder.")
     if path.is_dir() and (facts := describe_in_store(path)):
         return facts
+    if is_run(path):
+        return describe_run(path)
     if path.is_file():
         refuse_part_of_store(path)
     if path.suffix.lower() == ".npz" or is_embedding(path):

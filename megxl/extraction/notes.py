@@ -58,5 +58,5 @@ def electrode_notes(sensors: SensorArray, sensor_kinds: int) -> list[str]:
     if sensor_kinds > 2 or not (sensors.kinds_C == ELECTRODE).any():
         return []
     return [
-        "The released weights never saw EEG: electrodes get the mean of the two sensor-type rows and no orientation."
+        "The model's weights never saw EEG: electrodes get the mean of the two sensor-type rows and no orientation."
     ]

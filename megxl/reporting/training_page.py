@@ -34,12 +34,11 @@ from megxl.reporting.training_tables import (
     weights_of,
 )
 from megxl.training.run_windows import open_model
-from megxl.training.runs import Run
+from megxl.training.runs import REPORT, Run
 
 if TYPE_CHECKING:
     import mne
 
-PAGE = "report.html"
 WINDOWS = 8
 """How many validation windows of each corpus are looked at unless told otherwise."""
 MOST_ARRAYS = 6
@@ -118,7 +117,7 @@ def write_training_report(
         settings["Model"] = model.provenance
     details = (f"<h4>{escape(title)}</h4>{facts_table(flattened(part))}" for title, part in settings.items())
     report.add_html("".join(details), "Settings and environment", tags=())
-    path = run.path / PAGE
+    path = run.path / REPORT
     with placed(path, folder=False) as part:
         report.save(part, open_browser=False, verbose="ERROR")
     return path

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from megxl.errors import InputError
 from megxl.tokenizer.precision import full_precision
 
 
@@ -136,6 +137,8 @@ class ResidualQuantizer(nn.Module):
 
     def decode(self, codes_NTQ: Tensor) -> Tensor:
         """Vectors (N, T, D) that stand for these codes; fewer levels than there are mean the first ones."""
+        if codes_NTQ.shape[-1] > len(self.levels):
+            raise InputError(f"Codes of {codes_NTQ.shape[-1]} levels cannot be decoded by {len(self.levels)} levels.")
         steps = zip(self._levels(), codes_NTQ.unbind(-1), strict=False)
         return torch.stack([level.vectors(codes_NT) for level, codes_NT in steps]).sum(0)
 

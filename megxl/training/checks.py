@@ -24,8 +24,8 @@ from megxl.training.devices import refuse_missing_devices
 from megxl.training.lacking import writable
 from megxl.training.recordings import Chosen, choose_all
 from megxl.training.run_config import refuse_placeholders
+from megxl.training.running import refuse_shorter
 from megxl.training.runs import Run
-from megxl.training.saving import step_in
 from megxl.training.sensor_kinds import sensor_kinds
 
 
@@ -163,7 +163,8 @@ def _refuse_other_run(config: PretrainConfig, tokenizer: BioCodec) -> None:
     path = newest if named is None else Path(named).expanduser()
     if path is None or not path.is_file():
         return
-    step_in(path)  # names a damaged file, and what to go on from
+    # names a damaged file, and what to go on from
+    refuse_shorter(path, config.training.num_epochs, config.training.max_steps)
     checkpoint = read_checkpoint(path, kind="megxl")
     try:
         refuse_other_tokenizer(checkpoint, tokenizer)

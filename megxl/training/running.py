@@ -14,7 +14,7 @@ from megxl.errors import InputError
 from megxl.training.environment import describe_environment, is_first_process
 from megxl.training.run_config import RunConfig
 from megxl.training.runs import Run
-from megxl.training.saving import WholeFiles
+from megxl.training.saving import WholeFiles, epochs_in, step_in
 from megxl.training.sections import TrainerConfig
 from megxl.training.sharding import BatchesAsTheyAre, Sharded
 from megxl.training.stopping import Stopped, StopRequest
@@ -76,6 +76,24 @@ def checkpoint_to_go_on_from(run: "Run[Any]") -> Path | None:
     if named is None:
         return run.checkpoint_to_resume() if run.config.resume else None
     return named_checkpoint("checkpoint.resume_path", named)
+
+
+def refuse_shorter(checkpoint: Path, num_epochs: int | None, max_steps: int | None) -> None:
+    """Refuse to go on to an end that a checkpoint has passed.
+
+    Raises
+    ------
+    InputError
+        That; a damaged file.
+    """
+    for key, asked, done in (
+        ("max_steps", max_steps, step_in(checkpoint)),
+        ("num_epochs", num_epochs, epochs_in(checkpoint)),
+    ):
+        if asked is not None and asked < done:
+            raise InputError(
+                f"training.{key} = {asked}, but {checkpoint} was trained for {done} already; give at least {done}."
+            )
 
 
 def named_checkpoint(key: str, named: str) -> Path:
@@ -153,7 +171,7 @@ def _strategy(given: TrainerConfig, unused: bool) -> Strategy | str:
     # the first process prepares recordings and writes codes while the others wait, for hours if need be
     if given.strategy == "fsdp":
         return Sharded(timeout=_PATIENCE)
-    # code books are frozen, and equal on all ranks
+    # buffers are equal on all ranks, also code books that are learned
     ddp = given.strategy == "ddp" or _several(given)
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=unused, timeout=_PATIENCE) if ddp else "auto"
 

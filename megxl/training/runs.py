@@ -19,11 +19,11 @@ from megxl.training.words.config import WordsConfig
 
 CONFIG, ENVIRONMENT, STATUS = "config.yaml", "environment.json", "status.json"
 SPLIT, BASELINES, CHECKPOINTS, MODEL, LAST = "split.json", "baselines.json", "checkpoints", "model", "last.ckpt"
-PREDICTIONS, RESULTS, FEATURES = "predictions", "results.json", "features"
+PREDICTIONS, RESULTS, FEATURES, REPORT = "predictions", "results.json", "features", "report.html"
 STATES = ("running", "stopped", "finished", "failed")
 _OURS = (
     CONFIG, ENVIRONMENT, STATUS, SPLIT, BASELINES, METRICS, VALIDATION, CHECKPOINTS, MODEL, "tensorboard", "wandb",
-    "report.html", "context.csv", "context.json", "context.png", "attention.csv", "attention.png", "sweep.csv",
+    REPORT, "context.csv", "context.json", "context.png", "attention.csv", "attention.png", "sweep.csv",
     PREDICTIONS, RESULTS, FEATURES, "judged.json",
 )  # fmt: skip
 

@@ -233,6 +233,12 @@ def step_in(path: Path) -> int:
     return int(_read(path, mmap=True)["global_step"])
 
 
+def epochs_in(path: Path) -> int:
+    """Whole epochs that a checkpoint was trained, 0 where it does not say; otherwise as `step_in`."""
+    progress = _read(path, mmap=True)["loops"].get("fit_loop", {}).get("epoch_progress", {})
+    return int(progress.get("current", {}).get("completed", 0))
+
+
 def numbered(step: int) -> str:
     """Name of the checkpoint of a step; names sort as steps do."""
     return f"step-{step:08d}.ckpt"

@@ -131,3 +131,17 @@ def test_derived_tables_are_counted(shared, capsys):
 
 def test_the_compensation_of_ctf_is_told_of_ctf(shared, capsys):
     assert "ctf compensation grade" in said(capsys, shared / "realdata/meg_ctf/somMDYO-18av.ds")
+
+
+def test_a_run(tmp_path, capsys):
+    pytest.importorskip("lightning.pytorch")
+    from megxl.training.config import PretrainConfig
+    from megxl.training.runs import Run
+
+    corpora = [{"type": "camcan", "data_root": "/data"}]
+    config = PretrainConfig.from_dict({"datasets_config": corpora, "run": str(tmp_path / "first")})
+    Run.create(config, environment={}).set_status("failed", message="why it ended")
+    known = facts(capsys, tmp_path / "first")
+    assert (known["what"], known["state"], known["message"]) == ("a run of `megxl pretrain`", "failed", "why it ended")
+    assert known["weights"] is None and known["report"] is None
+    assert "why it ended" in said(capsys, tmp_path / "first")

@@ -1,8 +1,10 @@
 """Code search, residuals and gradients of the quantizer, against brute force in float64."""
 
 import numpy as np
+import pytest
 import torch
 
+from megxl.errors import InputError
 from megxl.tokenizer.quantizer import Observed, ResidualQuantizer
 
 
@@ -123,3 +125,11 @@ def test_autocast_changes_neither_codes_nor_commitment():
 
 def test_random_code_books_say_that_they_are_not_initialised():
     assert all(level.initialised.item() == 0 and level.counts.sum() == 0 for level in quantizer().levels)
+
+
+def test_codes_of_more_levels_than_there_are_are_refused():
+    model = quantizer()
+    codes_NTQ = torch.zeros(1, 5, 4, dtype=torch.long)
+    with pytest.raises(InputError, match="4 levels cannot be decoded by 3"):
+        model.decode(codes_NTQ)
+    assert torch.equal(model.decode(codes_NTQ[..., :1]), model.levels[0].vectors(codes_NTQ[..., 0]))

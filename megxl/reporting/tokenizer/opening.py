@@ -73,6 +73,9 @@ def look_at(
         codecs = [codec, *(open_source(place).codec.to(device) for place in beside)]
         judged = judge(dict(zip(names, codecs, strict=True)), shown, advance=advance).to_dict()
         notes.append(f"Judged for this page alone, on {len(shown)} windows; megxl evaluate keeps what it finds.")
+    if judged is not None and judged["windows"]["flat_rows"] == judged["windows"]["rows"]:
+        lacking.append("All rows of the held-out windows are flat (they do not vary): nothing can be told of them.")
+        shown = judged = None
     return Look(codec=codec, windows=shown, judged=judged, notes=notes, lacking=lacking)
 
 

@@ -22,10 +22,9 @@ from megxl.reporting.tokenizer.score_figures import (
 from megxl.reporting.tokenizer.signal_figures import plot_examples, plot_spectra
 from megxl.reporting.tokenizer.tables import comparison_table, levels_table, windows_html
 from megxl.reporting.training_figures import plot_pace
-from megxl.reporting.training_page import PAGE
 from megxl.reporting.training_tables import split_html, state_of, weights_of
 from megxl.tokenizer.biocodec import BioCodec
-from megxl.training.runs import Run
+from megxl.training.runs import REPORT, Run
 from megxl.training.tokenizer.config import TokenizerConfig
 from megxl.training.tokenizer.judged_windows import WINDOWS
 
@@ -115,7 +114,7 @@ def write_page(run: Run[TokenizerConfig], look: Look) -> Path:
         report.add_html(windows_html(look.judged), "On what it was judged", tags=())
     report.add_html(split_html(run.split()), "Who trained, who validated", tags=())
     _add_settings(report, run, look.codec)
-    path = run.path / PAGE
+    path = run.path / REPORT
     with placed(path, folder=False) as part:
         report.save(part, open_browser=False, verbose="ERROR")
     return path

@@ -13,7 +13,6 @@ from megxl.errors import InputError
 from megxl.placing import placed
 from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, flattened
-from megxl.reporting.training_page import PAGE
 from megxl.reporting.training_tables import state_of
 from megxl.reporting.words.confusion import best_candidates, confusion, mistakes
 from megxl.reporting.words.examination import Examination
@@ -30,7 +29,7 @@ from megxl.reporting.words.opening import examine_test, open_decoder, stored_rec
 from megxl.reporting.words.passage import passage_html
 from megxl.reporting.words.scores import TEST, Scored, score
 from megxl.reporting.words.tables import SORTING, metrics_table, parts_table, words_table
-from megxl.training.runs import RESULTS, Run
+from megxl.training.runs import REPORT, RESULTS, Run
 from megxl.training.words.config import WordsConfig
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def write_words_report(
         _add_examined(report, seen, why, line, warnings[0] if warnings else None)
         report.add_html(passage_html(scored, _window(run.config), recordings, told), "The passage", tags=())
     _add_settings(report, run, saved)
-    path = run.path / PAGE
+    path = run.path / REPORT
     with placed(path, folder=False) as part:
         report.save(part, open_browser=False, verbose="ERROR")
     return path

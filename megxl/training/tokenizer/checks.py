@@ -16,6 +16,8 @@ from megxl.training.devices import refuse_missing_devices
 from megxl.training.lacking import at
 from megxl.training.recordings import Chosen, choose_all
 from megxl.training.run_config import refuse_placeholders
+from megxl.training.running import checkpoint_to_go_on_from, refuse_shorter
+from megxl.training.runs import Run
 from megxl.training.tokenizer.config import TokenizerConfig
 
 
@@ -39,8 +41,8 @@ def check_before_work(config: TokenizerConfig) -> Checked:
     ------
     InputError
         Devices that are not there; sizes that contradict the codec at `model.init_from`; windows shorter than a token
-        or than every spectral window; fewer vectors in a step than codes to begin with; what
-        `megxl.training.recordings.choose_all` refuses, among it recordings of another rate.
+        or than every spectral window; an end that has passed already; fewer vectors in a step than codes to begin
+        with; what `megxl.training.recordings.choose_all` refuses, among it recordings of another rate.
     """
     refuse_placeholders(config)
     refuse_missing_devices(config.trainer)
@@ -50,6 +52,8 @@ def check_before_work(config: TokenizerConfig) -> Checked:
             start = BioCodec.from_pretrained(config.model.init_from)
     sizes = config.model.sizes(None if start is None else start.config)
     _refuse_short_windows(config, sizes)
+    if (checkpoint := checkpoint_to_go_on_from(Run(config.run_dir, config))) is not None:
+        refuse_shorter(checkpoint, config.training.num_epochs, config.training.max_steps)
     chosen = choose_all(config)
     refuse_short(config, chosen)
     if start is None:
@@ -71,7 +75,7 @@ def _refuse_short_windows(config: TokenizerConfig, sizes: BioCodecConfig) -> Non
             f"{window}, fewer than the {sizes.samples_per_token} of a token (model.strides = {list(sizes.strides)}): "
             f"give at least {sizes.samples_per_token / data.target_sfreq:g} s."
         )
-    if samples < (least := min(config.loss.n_ffts)):
+    if config.loss.spectral and samples < (least := min(config.loss.n_ffts)):
         raise InputError(
             f"{window}, fewer than the shortest spectral window ({least}, loss.n_ffts): give at least "
             f"{least / data.target_sfreq:g} s, or shorter spectral windows."
@@ -123,5 +127,6 @@ def _on_start(config: TokenizerConfig, start: BioCodec) -> Iterator[str]:
 
 
 def _on_scales(config: TokenizerConfig) -> Iterator[str]:
-    if long := [n_fft for n_fft in config.loss.n_ffts if n_fft > _samples(config)]:
+    long = [n_fft for n_fft in config.loss.n_ffts if n_fft > _samples(config)]
+    if long and config.loss.spectral:
         yield f"loss.n_ffts: {', '.join(map(str, long))} are longer than a window and left out of the loss."

@@ -91,11 +91,7 @@ def _codec(config: TokenizerConfig, checked: Checked) -> BioCodec:
     if checked.start is not None:
         return checked.start
     torch.manual_seed(config.seed)
-    codec = BioCodec(checked.sizes)
-    if config.codebooks.kmeans_iterations == 0:
-        for level in codec.quantizer.levels:
-            level.initialised.fill_(1)  # pyright: ignore[reportCallIssue]
-    return codec
+    return BioCodec(checked.sizes)
 
 
 def _callbacks(run: "Run[TokenizerConfig]", stop: StopRequest, tell: Tell) -> list[Callback]:

@@ -7,6 +7,7 @@ from megxl.checkpoints.checkpoint import weights_warning
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.intervals import FEW
 from megxl.training.tokenizer.judged_windows import JudgedWindows
+from megxl.training.trained_on import trained_on
 
 FEW_TOKENS = 20
 """Tokens for each code below which usage and entropy are too low."""
@@ -17,25 +18,15 @@ def trained_signal(codec: BioCodec) -> Mapping[str, Any] | None:
     return codec.recipe.get("signal")
 
 
-def trained_recordings(provenance: Mapping[str, Any]) -> set[str] | None:
-    """Keys of the recordings that a codec, or the one it began with, was trained on; None: nothing is said."""
-    said = provenance.get("recordings")
-    found = [] if said is None else [{key for parts in said.values() for key in parts["train"]}]
-    for earlier in (provenance.get("source"), provenance.get("started_from")):
-        if earlier and (more := trained_recordings(earlier)) is not None:
-            found.append(more)
-    return set().union(*found) if found else None
-
-
 def tokenizer_notes(codec: BioCodec, windows: JudgedWindows, tokens: int) -> Iterator[str]:
     """Say what makes a tokenizer's numbers better, worse or less certain than they look."""
     if warning := weights_warning(codec.provenance):
         yield warning
     yield from _on_signal(codec, windows)
-    seen, judged = trained_recordings(codec.provenance), list(dict.fromkeys(windows.keys))
-    if seen is None:
+    told, judged = list(trained_on(codec.provenance)), list(dict.fromkeys(windows.keys))
+    if not told:
         yield "Its checkpoint does not say which recordings it was trained on: these may be among them."
-    elif shared := [key for key in judged if key in seen]:
+    elif shared := [key for key in judged if any(key in one["train"] for one in told)]:
         yield (
             f"It was trained on {len(shared)} of the {len(judged)} recordings (first: {shared[0]}): for those its "
             "numbers are not held out."

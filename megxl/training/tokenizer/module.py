@@ -187,12 +187,12 @@ class TokenizerModule(Scheduled):
 
 
 def code_book_rules(config: TokenizerConfig) -> CodeBookRules:
-    """Rules by which code books follow; who begins without k-means needs none."""
+    """Rules by which code books follow."""
     books = config.codebooks
     return CodeBookRules(
         decay=books.decay,
         smoothing=books.smoothing,
-        kmeans_iterations=max(1, books.kmeans_iterations),
+        kmeans_iterations=books.kmeans_iterations,
         kmeans_vectors=books.kmeans_vectors,
         dead_below=books.dead_below,
     )

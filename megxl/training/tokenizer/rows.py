@@ -98,15 +98,18 @@ def draw_rows(batch: Batch, sensors: int | None) -> Rows:
     )
 
 
+def no_good_sensor(key: str) -> InputError:
+    """What to say of a recording of which no row can be drawn."""
+    return InputError(f"All sensors of {key} are marked bad: leave the recording out, or set data.bads=keep.")
+
+
 def _good(batch: Batch, item: int) -> Tensor:
     """Places of the sensors that are there and good."""
     mask_BC = batch.sensor_mask_BC
     assert batch.signal_BCT is not None
     good = torch.arange(batch.signal_BCT.shape[1]) if mask_BC is None else mask_BC[item].nonzero()[:, 0]
     if not len(good):
-        raise InputError(
-            f"All sensors of {batch.keys[item]} are marked bad: leave the recording out, or set data.bads=keep."
-        )
+        raise no_good_sensor(batch.keys[item])
     return good
 
 

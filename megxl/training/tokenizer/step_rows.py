@@ -67,8 +67,7 @@ class TokenizerRows(Timed):
         assert pl_module.news is not None and pl_module.gradient_norm is not None
         rows, *sums = pl_module.sums_S.tolist()
         norm = float(pl_module.gradient_norm)
-        # a scaler of float16 leaves out a step whose gradient is not finite
-        _refuse_divergence(sums if trainer.precision == "16-mixed" else [*sums, norm], step)
+        _refuse_divergence([*sums, *_weighed(trainer, norm)], step)
         self.row = {
             "epoch": trainer.current_epoch,
             **{name: total / rows for name, total in zip(TERMS, sums, strict=True)},
@@ -102,7 +101,8 @@ class TokenizerRows(Timed):
             Weights that are no longer finite: a good checkpoint must not give way to theirs.
         """
         assert isinstance(pl_module, TokenizerModule)
-        _refuse_divergence(pl_module.sums_S.tolist(), trainer.global_step)
+        norm = None if pl_module.gradient_norm is None else float(pl_module.gradient_norm)
+        _refuse_divergence([*pl_module.sums_S.tolist(), *_weighed(trainer, norm)], trainer.global_step)
         state = {"sums_S": pl_module.sums_S.cpu(), "revived_Q": pl_module.revived_Q.cpu()}
         checkpoint["callbacks"][self.state_key] = state
 
@@ -134,6 +134,11 @@ class TokenizerProgress(Progress):
 
 def _by_level(name: str, values_Q: torch.Tensor) -> dict[str, int]:
     return {f"{name}_level_{level}": int(value) for level, value in enumerate(values_Q.tolist(), 1)}
+
+
+def _weighed(trainer: Trainer, norm: float | None) -> list[float | None]:
+    """Norm of a gradient that was put into the weights: a scaler of float16 leaves out one that is not finite."""
+    return [] if trainer.precision == "16-mixed" else [norm]
 
 
 def _refuse_divergence(numbers: list[Any], step: int) -> None:

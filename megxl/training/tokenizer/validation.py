@@ -82,4 +82,5 @@ class Validation:
 
 def row_sums(rows: int, terms: ObjectiveTerms) -> Tensor:
     """Number of rows, and the terms summed over them, for sums over batches and ranks."""
-    return torch.stack([terms.total.new_tensor(float(rows)), *(rows * term.detach() for term in terms)])
+    # filled where it lies: a number copied to a GPU would wait for all that it still has to do
+    return torch.stack([terms.total.new_full((), rows), *(rows * term.detach() for term in terms)])

@@ -20,6 +20,7 @@ from megxl.training.running import (
     named_checkpoint,
     outcome_told,
     quiet_engine,
+    refuse_shorter,
     say_nothing,
 )
 from megxl.training.runs import FEATURES, MODEL, PREDICTIONS, RESULTS, SPLIT, Run, write_json
@@ -115,6 +116,7 @@ def _train(run: "Run[WordsConfig]", data: WordsData, making: Making, stop: StopR
     checkpoint = _checkpoint(run)
     step = None if checkpoint is None else step_in(checkpoint)
     if checkpoint is not None:
+        refuse_shorter(checkpoint, config.training.num_epochs, config.training.max_steps)
         tell(f"Going on after step {step} ({checkpoint.name}).")
     trainer = Trainer(
         **machine_options(config.machine, unused=True),

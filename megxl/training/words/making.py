@@ -22,7 +22,7 @@ from megxl.training.words.config import WordsConfig
 from megxl.training.words.data import WordsData
 from megxl.training.words.judging import Judge
 from megxl.training.words.module import Parts
-from megxl.training.words.seen import refuse_seen
+from megxl.training.words.seen import refuse_seen, tokenizer_note
 from megxl.training.words.targets import EncodingTold, WordTargets, width_note
 
 
@@ -89,7 +89,9 @@ class Making:
         """Refuse what only the data tell."""
         check_evaluation(self.config.evaluation, len(self.data.vocabulary))
         refuse_mixed(self.data.groups.recordings, self.config)
-        model = self.checked.model
+        model, tokenizer = self.checked.model, self.checked.tokenizer
+        if tokenizer is not None and (note := tokenizer_note(tokenizer.provenance, self.keys("test"))):
+            self.tell(note)
         if model is None or self.config.control == "random_backbone" or self.config.model.train_from_scratch:
             return
         if note := refuse_seen(model.provenance, self.keys("test"), self.config.evaluation.allow_seen):

@@ -1,11 +1,12 @@
 """A guard: recordings that pre-training saw are no test, unless somebody says that they may be."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from megxl.checkpoints.checkpoint import is_untrained
 from megxl.data.preparing.summary import counted
 from megxl.errors import InputError
+from megxl.training.trained_on import trained_on
 
 MONITORED = {"armeni": ("ses-010",), "meg_masc": ("sub-03", "sub-11")}
 """Recordings of corpora of words that the published pre-training was monitored on, without their words."""
@@ -35,7 +36,7 @@ def refuse_seen(checkpoint_provenance: Mapping[str, Any], test_keys: Sequence[st
     InputError
         Recordings that it was trained on, if that is not allowed.
     """
-    told = list(_told(checkpoint_provenance))
+    told = list(trained_on(checkpoint_provenance))
     if not told:
         return None if is_untrained(checkpoint_provenance) else _unknown(test_keys)
     seen = {part: [key for key in test_keys if any(key in one.get(part, ()) for one in told)] for part in told[0]}
@@ -58,15 +59,16 @@ def refuse_seen(checkpoint_provenance: Mapping[str, Any], test_keys: Sequence[st
     return None
 
 
-def _told(provenance: Mapping[str, Any]) -> Iterator[dict[str, set[str]]]:
-    """Keys of the recordings that trained and validated, of the weights and of those they began with."""
-    if isinstance(corpora := provenance.get("recordings"), Mapping):
-        yield {
-            part: {key for parts in corpora.values() for key in parts.get(part, ())} for part in ("train", "validation")
-        }
-    for earlier in ("source", "started_from"):
-        if isinstance(before := provenance.get(earlier), Mapping):
-            yield from _told(before)
+def tokenizer_note(provenance: Mapping[str, Any], test_keys: Sequence[str]) -> str | None:
+    """Say that a tokenizer was trained on test recordings: allowed, since it was told no word, and worth knowing."""
+    trained = {key for one in trained_on(provenance) for key in one["train"]}
+    shared = [key for key in test_keys if key in trained]
+    if not shared:
+        return None
+    return (
+        f"The tokenizer was trained on {len(shared)} of {counted(len(test_keys), 'test recording')}, without their "
+        f"words (first: {shared[0]}): it may code them better than new ones."
+    )
 
 
 def _unknown(test_keys: Sequence[str]) -> str:

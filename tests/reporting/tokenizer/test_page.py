@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 pytest.importorskip("lightning.pytorch")
@@ -15,6 +16,7 @@ from megxl.reporting.tokenizer.page import write_tokenizer_report
 from megxl.training.runs import Run
 from tests.reporting.test_training_page import PICTURE, text_of
 from tests.reporting.tokenizer.small_run import make_run, scores
+from tests.training.tokenizer import small_codecs
 
 TITLES = (
     "Summary", "Beside controls", "Comparison", "Learning", "Codes while training", "Pace", "What comes back: signals",
@@ -140,3 +142,12 @@ def test_the_command_says_what_the_page_says(run, capsys):
     assert "run: a tokenizer" in out and str(run.path / "report.html") in out and "finished at step 6" in out
     verdict = re.search(r"correlates with them by r = [-\d.]+", text_of(run.path / "report.html"))
     assert verdict and verdict.group() in " ".join(out.split())
+
+
+def test_a_page_of_flat_recordings_says_that_there_is_nothing_to_tell(tmp_path, monkeypatch):
+    def flat(n: int, samples: int, *_, seed: int) -> np.ndarray:
+        return np.full((n, samples), 1e-12 * (1 + seed), np.float32)
+
+    monkeypatch.setattr(small_codecs, "band_limited", flat)
+    text = text_of(write_tokenizer_report(make_run(tmp_path), windows=1))
+    assert "All rows of the held-out windows are flat" in text and "Learning" in text

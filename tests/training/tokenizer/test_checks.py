@@ -81,3 +81,9 @@ def test_sizes_are_those_of_the_codec_to_begin_with(folder, tmp_path):
 def test_spectral_windows_that_are_left_out_are_told(folder):
     notes = check_before_work(codec_config(folder, data__segment_length=2.0)).notes
     assert "loss.n_ffts: 128, 256 are longer than a window and left out of the loss." in notes
+
+
+def test_without_the_spectral_term_windows_need_not_reach_its_scales(folder):
+    for n_ffts in ([], [32, 64]):
+        changes = {"loss__n_ffts": n_ffts, "loss__spectral": 0.0, "data__segment_length": 0.5, "model__codes": 8}
+        assert not [note for note in check_before_work(codec_config(folder, **changes)).notes if "n_ffts" in note]

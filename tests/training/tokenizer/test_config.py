@@ -20,8 +20,8 @@ def test_a_written_configuration_is_read_as_it_was():
     assert TokenizerConfig.from_dict(config.to_dict()) == config
 
 
-def test_there_are_two_configurations_of_tokenizers():
-    assert config_names(TokenizerConfig) == ["tokenizer", "tokenizer_biocodec_meg"]
+def test_there_are_configurations_of_tokenizers():
+    assert config_names(TokenizerConfig) == ["tokenizer", "tokenizer_biocodec_meg", "tokenizer_laptop"]
     assert "tokenizer" not in config_names()
 
 

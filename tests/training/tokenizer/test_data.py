@@ -5,6 +5,7 @@ import torch
 
 pytest.importorskip("lightning.pytorch")
 
+from megxl.errors import InputError
 from megxl.store.store import Store
 from megxl.training.tokenizer.data import TokenizerData
 from tests.data.small_corpus import make_small
@@ -49,3 +50,10 @@ def test_sensors_are_drawn_anew_in_each_epoch_and_stay_for_validation(tmp_path):
     training, validation = data.train_dataloader(), data.val_dataloader()
     assert not seeds(training, 0) & seeds(training, 1)
     assert seeds(validation, 0) == seeds(validation, 1)
+
+
+def test_a_recording_of_bad_sensors_alone_is_refused_before_the_first_step(tmp_path):
+    make_signals(tmp_path, bads_of={3: ("MEG 0111", "MEG 0112", "MEG 0113", "MEG 0122")})
+    with pytest.raises(InputError, match=r"All sensors of armeni/sub-3_ses-1 are marked bad"):
+        TokenizerData(codec_config(tmp_path)).prepare_data()
+    TokenizerData(codec_config(tmp_path, data__bads="keep")).prepare_data()

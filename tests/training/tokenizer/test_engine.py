@@ -15,6 +15,7 @@ from megxl.training.runs import Run
 from megxl.training.tokenizer import engine
 from megxl.training.tokenizer.config import TokenizerConfig
 from megxl.training.tokenizer.engine import train_tokenizer
+from megxl.training.tokenizer.module import TokenizerModule
 from tests.training.small_run import differences
 from tests.training.test_resume import killed_after
 from tests.training.tokenizer.small_codecs import SIZES, Descending, codec_config, make_signals
@@ -183,4 +184,55 @@ def test_accumulated_batches_are_one_larger_batch(tmp_path, monkeypatch):
     torch.testing.assert_close(books, other_books, rtol=0, atol=1e-6)
     for mine, theirs in zip(whole.metrics(), parts.metrics(), strict=True):
         assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-5)
+        assert theirs["gradient_norm"] == pytest.approx(mine["gradient_norm"], rel=1e-2)
         assert theirs["used_level_1"] == mine["used_level_1"]
+
+
+def test_steps_of_the_codec_that_a_training_began_with_count_also_after_it_went_on(run, folder, tmp_path):
+    changes = {f"model__{name}": None for name in SIZES} | {"model__init_from": str(run.path / "model")}
+    changes |= {**EVERY_STEP, "run": str(tmp_path / "run")}
+    train_tokenizer(codec_config(folder, **changes, training__max_steps=1))
+    for resume, steps in ((False, 11), (True, 12)):
+        if resume:
+            train_tokenizer(codec_config(folder, **changes, training__max_steps=2, resume=True))
+        source = BioCodec.from_pretrained(tmp_path / "run" / "model").provenance["source"]
+        assert source["steps"] == steps
+        assert source["started_from"]["source"]["steps"] == 10
+
+
+def test_an_end_that_has_passed_is_refused_and_the_run_stays_as_it_was(run, folder, tmp_path):
+    copy = killed_after(run.path, tmp_path / "copy", 10)
+    again = {**EVERY_STEP, "run": str(copy), "resume": True}
+    train_tokenizer(codec_config(folder, **again, training__max_steps=16))
+    kept = [(copy / name).read_text() for name in ("config.yaml", "status.json")]
+    for ends, said in (
+        ({"training__max_steps": 15}, r"max_steps = 15, but .* was trained for 16 already; give at least 16"),
+        ({"training__max_steps": None, "training__num_epochs": 1}, r"num_epochs = 1, but .* was trained for 2 already"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train_tokenizer(codec_config(folder, **again, **ends))
+    assert kept == [(copy / name).read_text() for name in ("config.yaml", "status.json")]
+    assert train_tokenizer(codec_config(folder, **again, training__max_steps=16)).status["step"] == 16
+
+
+class Diverging(TokenizerModule):
+    """A gradient that is not finite, of a finite loss, goes into the weights at the third step."""
+
+    def finish_gradients(self, optimizer, count, unit):
+        super().finish_gradients(optimizer, count, unit)
+        if self.trainer.global_step == 2:
+            next(self.parameters()).grad.fill_(torch.nan)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+@pytest.mark.parametrize(("save", "rows", "step"), [(3, 100, 3), (1, 100, 3), (100, 1, 3), (2, 100, 4)])
+def test_a_training_that_diverged_ends_and_no_checkpoint_holds_it(folder, tmp_path, monkeypatch, save, rows, step):
+    monkeypatch.setattr(engine, "TokenizerModule", Diverging)
+    changes = {"checkpoint__every_n_train_steps": save, "logging__log_every_n_steps": rows}
+    config = codec_config(folder, **changes, trainer__val_check_interval=100, run=str(tmp_path / "run"))
+    with pytest.raises(InputError, match=f"The training diverged: .* not finite at step {step}\\."):
+        train_tokenizer(config)
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("*.ckpt"))
+    assert kept[-1:] == (["step-00000002.ckpt"] if save < 3 else [])
+    for name in kept:
+        tensors = read_checkpoint(tmp_path / "run" / "checkpoints" / name).tensors
+        assert all(tensor.isfinite().all() for tensor in tensors.values())

@@ -14,7 +14,6 @@ from megxl.signals.normalization import scale_blocks
 from megxl.sizes import BioCodecConfig
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.tokenizer.judged import Judged, TokenizerScores
-from megxl.training.tokenizer.judged_notes import trained_recordings
 from megxl.training.tokenizer.judged_windows import JudgedWindows
 from megxl.training.tokenizer.judging import judge
 from tests.training.small_run import CODEC, small_codec
@@ -229,11 +228,3 @@ def test_what_a_tokenizer_was_trained_on_is_said(stored):
 def test_few_tokens_are_said(stored):
     assert "400 tokens are few" not in " ".join(judged(stored, small_codec())[1].notes)
     assert "200 tokens are few for 16 codes" in judged(stored, small_codec(), number=2)[1].notes[-1]
-
-
-def test_recordings_of_the_codec_that_it_began_with_were_seen_too():
-    said = {"armeni": {"train": ["armeni/a"], "validation": ["armeni/b"]}}
-    start = {"source": {"recordings": {"omega": {"train": ["omega/c"], "validation": []}}}}
-    assert trained_recordings({"source": {"recordings": said, "started_from": start}}) == {"armeni/a", "omega/c"}
-    assert trained_recordings({"recordings": said}) == {"armeni/a"}
-    assert trained_recordings({"source": {"weights": "loaded"}}) is None

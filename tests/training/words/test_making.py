@@ -123,3 +123,13 @@ def test_a_saved_decoder_says_how_its_inputs_are_made(store, tmp_path):
         for word in making.data.groups.groups[index].texts:
             counts[word] += 1
     assert told["counts"] == list(counts.values()) and min(told["counts"]) > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"model__train_from_scratch": True}])
+def test_a_tokenizer_that_was_trained_on_the_test_is_told(store, changes):
+    making, told = made(store, **changes), []
+    test = making.keys("test")
+    making.checked.tokenizer.provenance = {"weights": "loaded", "recordings": {"a": {"train": [*test]}}}
+    making.tell = told.append
+    making.refuse()
+    assert any(f"trained on {len(test)} of {len(test)} test recording" in note for note in told)

@@ -1,7 +1,7 @@
 import pytest
 
 from megxl.errors import InputError
-from megxl.training.words.seen import refuse_seen
+from megxl.training.words.seen import refuse_seen, tokenizer_note
 from tests.small import TRAINED
 
 OURS = {
@@ -52,3 +52,11 @@ def test_a_checkpoint_that_does_not_say_is_told_with_what_is_known_of_the_publis
 
 def test_random_weights_have_seen_nothing():
     assert refuse_seen({"weights": "random"}, ["armeni/sub-001_ses-010"], allow_seen=False) is None
+
+
+@pytest.mark.parametrize("provenance", [OURS, TRAINED | {"source": OURS}, TRAINED | {"started_from": OURS}])
+def test_a_tokenizer_that_was_trained_on_the_test_is_told_and_allowed(provenance):
+    note = tokenizer_note(provenance, [NEW, SEEN])
+    assert note is not None and "tokenizer was trained on 1 of 2 test recordings, without their words" in note
+    assert SEEN in note
+    assert tokenizer_note(provenance, [NEW, MONITORED]) is None and tokenizer_note(TRAINED, [SEEN]) is None
