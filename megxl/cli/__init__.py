@@ -14,7 +14,7 @@ from megxl import __version__
 from megxl.errors import InputError
 
 COMMANDS = {
-    "info": "say what a recording, store, checkpoint or embedding is",
+    "info": "say what a recording, store, checkpoint, embedding or run is",
     "prepare": "filter, resample, check and store the recordings of a corpus",
     "check-words": "draw what follows words, to see whether onsets are right",
     "simulate": "make a corpus with known ground truth, in real formats",
@@ -30,6 +30,7 @@ COMMANDS = {
     "reproduce": "run the published experiments again, beside what was published",
     "convert": "convert a checkpoint between the released formats and ours",
     "bench": "measure speed and memory on this machine",
+    "doctor": "say what is installed and here, and how to get the rest",
     "demo": "make a recording, embed it with random weights, report",
 }
 """Each is a module here (with _ for -) with `register(subparsers)` and `run(args) -> int`, in the order of the help."""

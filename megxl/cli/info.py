@@ -207,12 +207,13 @@ _UNITS = {"hz": " Hz", "s": " s", "h": " h", "mb": " MB"}
 
 
 def _unit(key: str) -> str:
-    return _UNITS.get(key.rpartition("_")[2], "") if "_" in key else ""
+    name, _, unit = key.rpartition("_")
+    return "" if not name or name.endswith("_per") else _UNITS.get(unit, "")
 
 
 def _label(key: str) -> str:
     """Name of a fact for people, without its unit."""
-    name = key.rpartition("_")[0] if _unit(key) else key
+    name = key.rpartition("_")[0] if _unit(key) else key.replace("_per_s", "_a_second")
     return "sampling rate" if name == "sfreq" else name.replace("_", " ")
 
 

@@ -189,6 +189,17 @@ def test_truncated_tensors_are_named(tmp_path, codec, kept):
         read_folder(path.parent)
 
 
+def test_a_folder_around_a_checkpoint_says_where_it_lies(tmp_path, codec):
+    run = tmp_path / "run"
+    last = write_released(run / "checkpoints" / "last.ckpt", codec)
+    for folder in (run, last.parent):  # before the run is finished
+        with pytest.raises(InputError, match=f"no checkpoint folder. Give what lies in it: {last}"):
+            read_folder(folder)
+    write_checkpoint(run / "model", codec)
+    with pytest.raises(InputError, match=f"Give what lies in it: {run / 'model'}"):
+        read_folder(run)
+
+
 def test_a_folder_without_its_parts_is_named(tmp_path, codec):
     with pytest.raises(InputError, match=r"has no config\.json"):
         read_folder(tmp_path)

@@ -145,3 +145,16 @@ def test_a_run(tmp_path, capsys):
     assert (known["what"], known["state"], known["message"]) == ("a run of `megxl pretrain`", "failed", "why it ended")
     assert known["weights"] is None and known["report"] is None
     assert "why it ended" in said(capsys, tmp_path / "first")
+
+
+def test_rates_and_durations_are_told_apart(tmp_path, capsys):
+    pytest.importorskip("lightning.pytorch")
+    from megxl.training.runs import Run
+    from megxl.training.tokenizer.config import TokenizerConfig
+
+    corpora = [{"type": "camcan", "data_root": "/data"}]
+    config = TokenizerConfig.from_dict({"datasets_config": corpora, "run": str(tmp_path / "codec")})
+    Run.create(config, environment={})
+    (tmp_path / "codec" / "validation.csv").write_text("step,bits_per_s,block_s\n5,96.5,3\n")
+    Run.open(tmp_path / "codec").set_status("running")
+    assert "bits a second 96.5, block 3 s" in said(capsys, tmp_path / "codec")

@@ -76,7 +76,7 @@ def plot_spectra(
         left.set_xlim(LOWEST_HZ, frequency_F[-1])
     plain_decades(left.xaxis)
     _mark_bands(left, bands)
-    left.legend(fontsize=8, frameon=False, loc="lower left")
+    left.legend(fontsize=8, frameon=False, loc="upper right")
     left.set_title("Spectrum", loc="left", fontsize=10, pad=16)
     names = [band for band in bands if any(band in told for told in errors.values())]
     height = 0.8 / max(1, len(errors))

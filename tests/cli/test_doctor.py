@@ -1,0 +1,86 @@
+"""`megxl doctor`: packages by what they are for, the machine, corpora and weights that are here or how they are got."""
+
+import json
+import shutil
+from importlib import metadata
+
+import pytest
+
+from megxl.cli import doctor_facts, main
+from megxl.corpora.fetching.origins import ORIGINS
+
+
+def facts(capsys, *options: str) -> dict:
+    assert main(["doctor", *options, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+REQUIREMENTS = [
+    "torch>=2.6",
+    "no-such-package>=1",
+    "lightning>=2.4; extra == 'train'",
+    'no-such-trainer; python_version > "3.8" and extra == "train"',
+    "unknown-extra; extra == 'dev'",
+]
+
+
+def test_packages_are_told_by_what_asks_for_them(monkeypatch):
+    monkeypatch.setattr(doctor_facts, "requires", lambda name: REQUIREMENTS)
+    found = doctor_facts.packages()
+    assert found[""] == {"torch": metadata.version("torch"), "no-such-package": None}
+    assert found["train"]["no-such-trainer"] is None and set(found["train"]) == {"lightning", "no-such-trainer"}
+    assert not any("unknown-extra" in versions for versions in found.values())
+
+
+def test_what_lacks_is_told_with_the_command_that_mends_it(monkeypatch, capsys):
+    monkeypatch.setattr(doctor_facts, "requires", lambda name: REQUIREMENTS)
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert "lacks no-such-trainer: pip install 'megxl[train]'" in said
+    assert "lacks no-such-package: pip install 'megxl'" in said
+
+
+def test_a_source_that_is_not_installed_says_so(monkeypatch, capsys):
+    def none(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor_facts, "requires", none)
+    assert main(["doctor"]) == 0
+    assert "run from its source" in capsys.readouterr().out
+
+
+def test_every_corpus_is_here_or_can_be_got(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("RADBOUD_USERNAME", raising=False)
+    (tmp_path / "camcan").mkdir()
+    told = {one["corpus"]: one for one in facts(capsys, "--data", str(tmp_path))["corpora"]}
+    assert set(told) == set(ORIGINS)
+    assert told["camcan"]["root"] == str(tmp_path / "camcan")
+    assert told["armeni"]["root"] is None and "RADBOUD_USERNAME" in told["armeni"]["lacks"] and told["armeni"]["steps"]
+    assert told["libribrain"]["get"] == f"megxl fetch libribrain {tmp_path / 'libribrain'}"
+    assert all(one["licence"] and one["page"].startswith("https://") for one in told.values())
+
+
+def test_recordings_of_a_corpus_are_counted(tmp_path, capsys):
+    for session in ("001", "002"):
+        (tmp_path / "armeni" / "sub-001" / f"ses-{session}" / "meg" / f"sub-001_ses-{session}_task-compr_meg.ds").mkdir(
+            parents=True
+        )
+    told = {one["corpus"]: one for one in facts(capsys, "--data", str(tmp_path))["corpora"]}
+    assert told["armeni"]["recordings"] == 2
+
+
+def test_free_space_is_that_of_the_folder_above(tmp_path):
+    free = doctor_facts.free_bytes(tmp_path / "not" / "yet")
+    assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
+
+
+def test_weights_in_the_folder_are_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meg-xl-med.ckpt").write_bytes(b"x")
+    found = facts(capsys)["weights"]
+    assert found["meg-xl-med.ckpt"] == "meg-xl-med.ckpt" and found["biocodec_ckpt.pt"] is None
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
+    assert main(["doctor", "--data", str(tmp_path / "no")]) == 2
+    assert "is no folder" in capsys.readouterr().err
