@@ -57,8 +57,13 @@ def mini(shared: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _steady() -> Iterator[None]:
+    """Begin with a seed, and leave as many threads as there were: results differ by them in a last bit."""
     torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,8 @@ def loaded_from(path: Path, form: str, training: Mapping[str, Any], source: Mapp
     }
     if source:
         provenance["source"] = dict(source.get("source") or source)
+        if source.get("licence") is not None:
+            provenance["licence"] = source["licence"]
     provenance["untrained"] = is_untrained(provenance) or is_untrained(source or {})
     return provenance
 

@@ -1,7 +1,6 @@
-"""Checkpoints on the Hugging Face hub, and what to do without a network."""
+"""Checkpoints from the Hugging Face hub, and what to do without a network."""
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -9,8 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from megxl.checkpoints.checkpoint import Checkpoint
-from megxl.checkpoints.folder import CONFIG, TENSORS, is_ours, write_checkpoint
+from megxl.checkpoints.folder import CONFIG, TENSORS
 from megxl.errors import InputError
 
 RELEASED_REPOSITORY = "pnpl/MEG-XL"
@@ -75,43 +73,12 @@ def fetch(text: str) -> Path:
             f"{text!r} is no hub name; org/name or org/name/file.ckpt is expected, perhaps with @revision."
         )
     with _said_plainly(name):
-        options = {"revision": name.revision, "local_files_only": not _reachable()}
+        options = {"revision": name.revision, "local_files_only": not reachable()}
         file = name.file or _choose(_listing(name, **options), name)
         if file != CONFIG:
             return Path(huggingface_hub.hf_hub_download(name.repository, file, **options))
         paths = [huggingface_hub.hf_hub_download(name.repository, part, **options) for part in (CONFIG, TENSORS)]
         return Path(paths[0]).parent
-
-
-def push(source: Checkpoint | Path, repo_id: str, *, private: bool = True) -> str:
-    """Upload a checkpoint in our format to the hub.
-
-    Parameters
-    ----------
-    source : Checkpoint or Path
-        A checkpoint, or a folder in our format.
-    repo_id : str
-        `org/name`; made if it is not there.
-    private : bool
-        Of a new repository.
-
-    Returns
-    -------
-    str
-        Address of the repository.
-    """
-    if isinstance(source, Checkpoint):
-        with tempfile.TemporaryDirectory() as temporary:
-            return push(write_checkpoint(Path(temporary) / "checkpoint", source), repo_id, private=private)
-    import huggingface_hub
-
-    if not is_ours(source):
-        raise InputError(f"{source.name} is no checkpoint folder of megxl; make one with: megxl convert FILE FOLDER.")
-    with _said_plainly(HubName(repo_id, None, None), doing="upload to"):
-        api = huggingface_hub.HfApi()
-        address = api.create_repo(repo_id, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo_id, folder_path=source, commit_message="Upload a megxl checkpoint")
-    return str(address)
 
 
 def default_codec() -> Path:
@@ -135,14 +102,14 @@ def _parse(text: str) -> HubName | None:
     return HubName(match["repository"], match["file"], match["revision"]) if match else None
 
 
-def _reachable() -> bool:
+def reachable() -> bool:
     """Ask the hub once: its own client tries six times, half a minute long, before it says that there is no network."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=_PATIENCE_S)
-    except _unreachable():
+    except unreachable():
         return False
     return True
 
@@ -173,7 +140,7 @@ def _choose(files: list[str], name: HubName) -> str:
     raise InputError(f"{name.repository} holds no checkpoint: neither {CONFIG} with {TENSORS} nor a .ckpt or .pt file.")
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
+def unreachable() -> tuple[type[Exception], ...]:
     """What huggingface_hub raises without a network: its own errors, and those of the HTTP library of its version."""
     from huggingface_hub import errors
 
@@ -185,7 +152,7 @@ def _unreachable() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _said_plainly(name: HubName, doing: str = "download from") -> Iterator[None]:
+def _said_plainly(name: HubName) -> Iterator[None]:
     """Turn the hub's errors into a sentence that says what to put where."""
     from huggingface_hub import errors
 
@@ -200,9 +167,9 @@ def _said_plainly(name: HubName, doing: str = "download from") -> Iterator[None]
         raise InputError(
             f"{name.repository} asks for consent: accept its terms on {page}, then log in with 'hf auth login'."
         ) from error
-    except _unreachable() as error:
+    except unreachable() as error:
         raise InputError(
-            f"No file or folder of the name {name}, and the hub cannot be reached to {doing} it. {by_hand}"
+            f"No file or folder of the name {name}, and the hub cannot be reached to download it. {by_hand}"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(f"{name.repository} has no revision {name.revision!r}; see {page}/tree/main.") from error
@@ -217,4 +184,4 @@ def _said_plainly(name: HubName, doing: str = "download from") -> Iterator[None]
     except errors.HFValidationError as error:
         raise InputError(f"{name.repository!r} is no hub name: {error}") from error
     except errors.HfHubHTTPError as error:
-        raise InputError(f"The hub refused to {doing} {name.repository}: {error}. {by_hand}") from error
+        raise InputError(f"The hub refused to download from {name.repository}: {error}. {by_hand}") from error

@@ -5,7 +5,7 @@ from typing import Any
 
 from megxl.checkpoints.checkpoint import Checkpoint
 from megxl.checkpoints.folder import write_checkpoint
-from megxl.checkpoints.hub import push
+from megxl.checkpoints.publishing import licensed, push
 
 
 class Pretrained:
@@ -26,16 +26,38 @@ class Pretrained:
         """Sizes, tensors and provenance, ready to be written in either format."""
         raise AssertionError("a module says how it becomes a checkpoint")
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write safetensors, config.json and a model card.
+    def save_pretrained(self, folder: str | Path, *, licence: str | None = None) -> Path:
+        """Write safetensors, config.json and a model card, as `push_to_hub` would upload them.
 
         Parameters
         ----------
         folder : str or Path
             Made if it is not there; a checkpoint of ours is replaced. A folder with anything else in it is refused.
+        licence : str, optional
+            Of the weights, by the hub's identifier (``cc-by-nc-4.0``); None: as they were loaded with, or unknown.
         """
-        return write_checkpoint(Path(folder), self.to_checkpoint(), overwrite=True)
+        return write_checkpoint(Path(folder), licensed(self.to_checkpoint(), licence), overwrite=True)
 
-    def push_to_hub(self, repo_id: str, *, private: bool = True) -> str:
-        """Upload to `org/name` on the hub, which is made if it is not there; returns its address."""
-        return push(self.to_checkpoint(), repo_id, private=private)
+    def push_to_hub(self, repo_id: str, *, private: bool = True, licence: str | None = None) -> str:
+        """Upload weights, sizes and a model card to the hub.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``org/name``; made if it is not there.
+        private : bool
+            Of a new repository.
+        licence : str, optional
+            As for `save_pretrained`.
+
+        Returns
+        -------
+        str
+            Address of the repository.
+
+        Raises
+        ------
+        InputError
+            No name of the hub, nobody logged in, no network, no right to write there.
+        """
+        return push(licensed(self.to_checkpoint(), licence), repo_id, private=private)

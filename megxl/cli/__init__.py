@@ -31,13 +31,14 @@ COMMANDS = {
     "convert": "convert a checkpoint between the released formats and ours",
     "bench": "measure speed and memory on this machine",
     "doctor": "say what is installed and here, and how to get the rest",
-    "demo": "make a recording, embed it with random weights, report",
+    "completion": "print a script with which your shell completes all this",
+    "demo": "see the whole way, from a simulated brain to decoded words",
 }
 """Each is a module here (with _ for -) with `register(subparsers)` and `run(args) -> int`, in the order of the help."""
 
 EXAMPLES = """\
 examples:
-  megxl demo                                            see it work, on a recording made up on the spot
+  megxl demo                                            see the whole way, on a listener made up on the spot
   megxl info sub-01_meg.fif                             what a recording is, and what embed would do with it
   megxl embed sub-01_meg.fif --model meg-xl-med.ckpt --out features.npz --report features.html
 

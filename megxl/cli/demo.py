@@ -1,31 +1,39 @@
-"""`megxl demo`: all of it once, on a recording made up on the spot and with random weights."""
+"""`megxl demo`: the whole journey from a brain's signal to decoded words, on a listener made up on the spot."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import json
+import os
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from megxl.cli.progress import StageClock
-    from megxl.extraction import Embedding
+    from megxl.cli.demo_plan import Size
+    from megxl.reporting.journey.journey import Journey
 
 _DESCRIPTION = """\
-Make a recording with the sensors of a Neuromag 306 system (or take one that you give), embed it with a model whose
-weights are RANDOM, and write a report. It shows that everything works here; what the features say means nothing."""
+Simulate a person who hears a story, train a tokenizer on the signals, pre-train a model on its codes, and fine-tune
+that to name the words that are heard; beside it a twin from scratch, a control that gets noise, and listeners with
+weaker answers and with none. It takes some minutes on two processors, downloads nothing, and ends with one page that
+tells it in pictures. EVERYTHING IS SIMULATED: it shows what the system does, and says nothing about real brains.
+
+Ctrl-C stops it; the same command goes on where it stopped. A demo that is finished only draws its page again."""
 
 _EXAMPLES = """\
 examples:
-  megxl demo                              60 s of 306 sensors through the full-size model, into the folder demo
-  megxl demo --size small --seconds 20    quicker
-  megxl demo sub-01_meg.fif --out here    with your own recording
+  megxl demo                                   into the folder demo; open demo/report.html
+  megxl demo --recording sub-01_meg.fif        with your own recording, embedded by the demo's small model
+  megxl demo --out /tmp/look --quick           in a minute or two, to see that it works; nothing is learnt
 """
 
 _NEXT = """\
 next:
   open {report}
-  with released weights (https://huggingface.co/pnpl/MEG-XL), the same on your own data:
-    megxl embed RECORDING --model meg-xl-med.ckpt --out features.npz --report features.html"""
+  megxl report {tuned}               the whole page of one of its runs; each is an ordinary one
+  megxl info RECORDING               what a recording of yours is, and what megxl would do with it
+  megxl embed RECORDING --model meg-xl-med.ckpt --out features.npz --report features.html    with released weights"""
+
+PLAN, STEPS = "demo.json", "steps"
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,107 +41,163 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "demo", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "recording", metavar="RECORDING", type=Path, nargs="?", help="your own, instead of a made-up one"
-    )
+    parser.add_argument("--recording", metavar="FILE", type=Path, help="embed your own recording, too")
     parser.add_argument(
         "--out", metavar="FOLDER", type=Path, default=Path("demo"), help="where all goes (default: demo)"
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the made-up recording (default: 60)")
-    parser.add_argument("--size", choices=("tiny", "small", "med"), default="med",
-                        help="of the model; med is the published size (default)")  # fmt: skip
-
-    parser.add_argument("--overwrite", action="store_true", help="replace the output of an earlier demo")
+    parser.add_argument("--quick", action="store_true", help="hardly any training: to see that it works")
+    parser.add_argument("--processors", metavar="N", type=int, help="use so many (default: all)")
+    parser.add_argument("--overwrite", action="store_true", help="delete the demo that is there, and begin anew")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make a recording, embed it, report, and say what to do next."""
-    from megxl.cli.progress import shown_progress
+    """Do all steps that are not done yet, draw the page, and say what to do next."""
+    from megxl.cli.demo_plan import FULL, QUICK
     from megxl.errors import InputError
 
-    if not 1 <= args.seconds <= 3600:
-        raise InputError(f"--seconds {args.seconds:g}: choose 1 to 3600.")
-    _check_places(args)
-    with _folder(args.out), shown_progress() as clock:
-        embedding, n_parameters = _embed(args, clock)
-    _say(args, embedding, n_parameters, clock)
+    _refuse_lacking()
+    processors = _processors() if args.processors is None else args.processors
+    if processors < 1:
+        raise InputError(f"--processors {processors}: at least 1 is needed.")
+    if args.recording is not None:
+        from megxl.signals.reading import open_recording
+
+        open_recording(args.recording)  # refuses now rather than after minutes
+    size = QUICK if args.quick else FULL
+    _enter(args.out, size, overwrite=args.overwrite)
+    _work(args.out, size, args.recording, processors)
+    _say(args.out, size, args.recording)
     return 0
 
 
-def _embed(args: argparse.Namespace, clock: "StageClock") -> tuple["Embedding", int]:
-    """Features, and the number of the model's parameters."""
-    import torch
-
-    from megxl.corpora.simulated import make_recording
-    from megxl.extraction import ExtractionSettings, embed_prepared, prepare_recording
-    from megxl.model.megxl import MEGXL
-    from megxl.placing import placed
-    from megxl.reporting.report import write_report
-    from megxl.signals.reading import open_recording
-    from megxl.sizes import PRESETS
-    from megxl.tokenizer.biocodec import BioCodec
-
-    source = args.recording or args.out / _RECORDING
-    if args.recording is None:
-        with placed(source, folder=False, workspace=True) as part:
-            make_recording(args.seconds).save(part / source.name, verbose="ERROR")
-    raw = open_recording(source)
-    torch.manual_seed(0)
-    model = MEGXL(PRESETS[args.size], BioCodec())
-    settings = ExtractionSettings(pooling="sensor")
-    prepared = prepare_recording(model, raw, settings, progress=clock)
-    features, overwrite = args.out / _FEATURES, args.overwrite
-    embedding = embed_prepared(model, prepared, settings, out=features, overwrite=overwrite, progress=clock)
-    write_report(args.out / _REPORT, embedding, raw, prepared, overwrite=overwrite)
-    return embedding, sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def _say(args: argparse.Namespace, embedding: "Embedding", n_parameters: int, clock: "StageClock") -> None:
-    from megxl.cli.tables import print_table
-
-    shape = " x ".join(map(str, embedding.features.shape))
-    report = args.out / _REPORT
-    print_table(
-        "demo: done",
-        [
-            ("recording", args.recording or args.out / _RECORDING),
-            ("model", f"{args.size}, {n_parameters:,} parameters, never trained"),
-            ("features", f"{args.out / _FEATURES} ({shape}: windows x sensors x width)"),
-            ("time", clock.summary()),
-            ("report", report),
-        ],
-        embedding.warning,
-    )
-    print(_NEXT.format(report=report))
-
-
-_RECORDING, _FEATURES, _REPORT = "simulated_raw.fif", "features.npz", "report.html"
-
-
-def _check_places(args: argparse.Namespace) -> None:
-    """Refuse a folder, which need not exist, in which something would be replaced without leave."""
+def _refuse_lacking() -> None:
     from megxl.errors import InputError
-    from megxl.extraction import check_output
-    from megxl.placing import free_to_write
-    from megxl.reporting.report import check_report
 
-    if args.out.is_dir():
-        if args.recording is None:
-            free_to_write(args.out / _RECORDING, overwrite=args.overwrite)
-        check_output(args.out / _FEATURES, overwrite=args.overwrite)
-        check_report(args.out / _REPORT, overwrite=args.overwrite)
-    elif args.out.exists():
-        raise InputError(f"{args.out} is a file: the demo needs a folder (--out).")
+    lacking = [name for name in ("lightning", "hydra", "transformers", "wordllama") if find_spec(name) is None]
+    if lacking:
+        raise InputError(
+            f"The demo trains models and needs {', '.join(lacking)}: pip install 'megxl[train,decode]', or `make demo` "
+            "in a clone of the repository."
+        )
 
 
-@contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make a folder with those above it; what was made here and is empty at the end, as after an error, goes again."""
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        for folder in made:
-            with suppress(OSError):  # a folder that holds something stays
-                folder.rmdir()
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _enter(folder: Path, size: "Size", *, overwrite: bool) -> None:
+    """Make the folder, or see that it holds the same demo."""
+    import shutil
+
+    from megxl.cli.demo_plan import CORPORA
+    from megxl.errors import InputError
+    from megxl.training.runs import write_json
+
+    plan = folder / PLAN
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: the demo needs a folder (--out).")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not plan.is_file():
+            raise InputError(f"{folder} is a folder with something else in it; choose another one (--out).")
+        if overwrite:
+            shutil.rmtree(folder)
+        elif json.loads(plan.read_text()) != _described(size):
+            raise InputError(
+                f"{folder} holds a demo of another size or version; choose another folder (--out), or delete it and "
+                "begin anew with --overwrite."
+            )
+    (folder / CORPORA).mkdir(parents=True, exist_ok=True)
+    if not plan.is_file():
+        write_json(plan, _described(size))
+
+
+def _described(size: "Size") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from megxl import __version__
+
+    return {"megxl": __version__, **asdict(size)}
+
+
+def _work(folder: Path, size: "Size", recording: Path | None, processors: int) -> None:
+    from megxl.cli.demo_crew import carry_out, is_done
+    from megxl.cli.demo_plan import plan
+    from megxl.cli.demo_shown import shown_steps
+
+    steps = plan(folder, size, recording)
+    done = sum(is_done(step, folder / STEPS) for step in steps)
+    with shown_steps(len(steps), done) as shown:
+        carry_out(steps, folder / STEPS, shown, processors)
+
+
+def _say(folder: Path, size: "Size", recording: Path | None) -> None:
+    """Draw the page, and print what it comes to."""
+    from megxl.cli.demo_plan import SNRS, decoders, snr_name
+    from megxl.cli.tables import print_table
+    from megxl.reporting.journey.page import write_journey
+    from megxl.reporting.journey.verdicts import judge, percent
+
+    page = write_journey(_journey(folder, size, recording))
+    runs = decoders(folder)
+    titles = {
+        "fine-tuned": f"fine-tuned, signal to noise {SNRS[0]:g}",
+        "from-scratch": "the same from scratch",
+        "noise": "the same from noise",
+        **{snr_name(snr): f"fine-tuned, signal to noise {snr:g}" for snr in SNRS[1:]},
+    }
+    judged = {name: judge(path) for name, path in runs.items()}
+    metric = judged["fine-tuned"].scored.metric
+    print_table(
+        f"{folder}: a listener's words, decoded",
+        [
+            ("measured", f"{metric.name}, chance {percent(judged['fine-tuned'].scored.chance)}"),
+            *((title, judged[name].told) for name, title in titles.items()),
+            ("page", page),
+        ],
+        "All of this is simulated; no number here is about real brains.",
+    )
+    print(_NEXT.format(report=page, tuned=runs["fine-tuned"]))
+
+
+def _journey(folder: Path, size: "Size", recording: Path | None) -> "Journey":
+    from megxl.cli.demo_crew import record
+    from megxl.cli.demo_plan import OWN_PAGE, SHOWN, SNRS, decoders, plan, snr_name, store_of
+    from megxl.reporting.journey.journey import Journey
+
+    runs = decoders(folder)
+    steps = plan(folder, size, recording)
+    kept = {step.title: record(step.name, folder / STEPS) for step in steps}
+    peaks = [one.peak_bytes for one in kept.values() if one is not None and one.peak_bytes is not None]
+    return Journey(
+        folder=folder,
+        store=store_of(folder, SNRS[0]),
+        shown=SHOWN,
+        corpus_facts=_facts(size),
+        codec=folder / "codec",
+        pretrained=folder / "pretrained",
+        fine_tuned=runs["fine-tuned"],
+        scratch=runs["from-scratch"],
+        noise=runs["noise"],
+        main_snr=SNRS[0],
+        by_snr={SNRS[0]: runs["fine-tuned"], **{snr: runs[snr_name(snr)] for snr in SNRS[1:]}},
+        seconds={title: one.seconds for title, one in kept.items() if one is not None},
+        peak_bytes=max(peaks, default=None),
+        own=None if recording is None else folder / OWN_PAGE,
+    )
+
+
+def _facts(size: "Size") -> dict[str, Any]:
+    """What was simulated, for the page."""
+    from megxl.cli.demo_plan import SENSORS, SNRS, WORD_SESSIONS, WORDS_PER_MINUTE
+
+    return {
+        "listener": "one person who never was, with a brain of dipoles whose answers depend on the meaning of a word",
+        "sensors": f"{SENSORS} of the 102 magnetometers of a Neuromag system, in their real places",
+        "story": f"written for this project, told at {WORDS_PER_MINUTE} words a minute",
+        "meaning of a word": "its vector in wordllama, a model of real language",
+        "recordings": f"{size.sessions} of {size.minutes:g} minutes; {WORD_SESSIONS} of them for words, the others for "
+        "the tokenizer and the model, which look at no word",
+        "signal to noise": f"{SNRS[0]:g}; other listeners have {' and '.join(f'{snr:g}' for snr in SNRS[1:])}",
+        "background": "1/f noise of the brain, alpha rhythm, drifts from outside, white noise of the sensors",
+    }

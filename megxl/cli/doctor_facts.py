@@ -24,6 +24,7 @@ PURPOSES = {
 RELEASED_FILES = ("meg-xl-med.ckpt", "meg-xl-med-v2.ckpt")
 PUBLISHED_TOKENIZER = Path("brainstorm/neuro_tokenizers/biocodec_ckpt.pt")
 """Where the published configurations look for it, from the folder in which a command is given."""
+TOKENIZER_PAGE = "https://github.com/usc-sail/BioCodec"
 _REQUIREMENT = re.compile(r"""(?P<name>[A-Za-z0-9._-]+)[^;]*(?:;.*extra\s*==\s*['"](?P<extra>[^'"]+)['"])?""")
 
 
@@ -94,6 +95,8 @@ def corpora(data: Path | None) -> Iterator[dict[str, Any]]:
             "recordings": _recordings(corpus, root) if there and root is not None else None,
             "licence": corpus.licence,
             "page": origin.page,
+            "size": origin.size,
+            "layout": corpus.layout,
             "lacks": origin.lacks(),
             "steps": list(origin.steps) if origin.source is None or origin.lacks() else [],
             "get": None if origin.source is None else f"megxl fetch {name} {root or Path('DATA') / name}",

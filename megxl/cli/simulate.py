@@ -66,10 +66,12 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                         help="random: how long a word lasts says nothing of it (default: its letters decide)"
                         )  # fmt: skip
     parser.add_argument("--system", metavar="NAME",
-                        help="sensors: neuromag306 (default); bids and recipe: or a montage of MNE")  # fmt: skip
+                        help="sensors: neuromag306 (default); bids and recipe: or neuromag24 (so many of its "
+                        "magnetometers), or a montage of MNE")  # fmt: skip
     parser.add_argument("--sfreq", metavar="HZ", type=float, help="samples a second, for bids and recipe")
-    parser.add_argument("--vectors", metavar="FILE.npz", type=Path,
-                        help="meaning vectors: arrays word_W, vector_WD (default: made from the letters)")  # fmt: skip
+    parser.add_argument("--vectors", metavar="V",
+                        help="meaning vectors: a file FILE.npz (arrays word_W, vector_WD), or an encoder of words as "
+                        "in t5.model_name (wordllama needs no download) (default: made from the letters)")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an older simulation of the same name")
 
 
@@ -108,10 +110,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _meanings(path: Path | None) -> "dict[str, np.ndarray] | None":
+def _meanings(vectors: str | None) -> "dict[str, np.ndarray] | None":
+    """Vector of each word of the story, out of a file or an encoder."""
+    from megxl.corpora.simulation.story import vocabulary
     from megxl.corpora.simulation.truth import read_meanings
 
-    return None if path is None else read_meanings(path)
+    if vectors is None:
+        return None
+    if vectors.endswith(".npz"):
+        return read_meanings(Path(vectors))
+    from megxl.decoding.targets import open_encoder
+
+    words = sorted(vocabulary())
+    return dict(zip(words, open_encoder(vectors).encode(words).numpy(), strict=True))
 
 
 @contextmanager

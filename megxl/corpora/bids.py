@@ -144,7 +144,9 @@ class BIDS(Corpus):
             A column that the table does not have, with those that it has.
         """
         if self.words_column is None:
-            return WordTable(notes=("No words: words_column does not say where they stand in events.tsv.",))
+            return WordTable(
+                notes=("No words were looked for: say in which column of events.tsv they stand (words_column=...).",)
+            )
         table = self.events(file)
         if table is None:
             return WordTable(notes=("There is no events.tsv.",))

@@ -4,7 +4,8 @@ Letters: B batch, C sensors, T samples or tokens, D width, N rows, Q levels, V c
 """
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from megxl.extraction.windows import Window, cut_windows, token_times
 from megxl.model.megxl import MEGXL
 from megxl.signals.normalization import BLOCK_S, scale_blocks
 from megxl.signals.preparation import PreparedRecording
+from megxl.signals.sensors import SensorArray
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.tokenizer.signals import rate_note
 
@@ -78,18 +80,14 @@ class Extraction:
             if progress is not None:
                 progress("embedding", done, len(self.windows), tokens)
 
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            report(0, 0)
+        report(0, 0)
+        with evaluating(self.model):
             for number, window in enumerate(self.windows):
                 features_CTD, codes_CTQ = self._embed(window)
                 features.write(*self._pool(number, window, features_CTD))
                 energy_C += torch.linalg.vector_norm(features_CTD, dim=-1).cpu().double().square().sum(-1).numpy()
                 usage_QV += _count_codes(codes_CTQ[~self.bad_C], config.codes)
                 report(number + 1, len(sensors) * window.tokens.stop)
-        finally:
-            self.model.train(was_training)
         return Embedding(
             features=features.read(),
             times_s=token_times(self.windows, config.samples_per_token, config.sfreq_hz),
@@ -104,20 +102,13 @@ class Extraction:
             warning=self._warning(),
         )
 
-    @torch.no_grad()
     def _embed(self, window: Window) -> tuple[Tensor, np.ndarray]:
         """Features (C, T, D) on the model's device, 0 at bad sensors, and codes (C, T, Q)."""
-        device = next(self.model.parameters()).device
-        signal_BCT = torch.from_numpy(self.prepared.signal_CT[None, :, window.start : window.stop]).to(device)
-        scaled_BCT = scale_blocks(signal_BCT, round(BLOCK_S * self.model.config.sfreq_hz))
-        codes_BCTQ = self.tokenizer.tokenize(scaled_BCT)
-        good_BC = torch.from_numpy(~self.bad_C)[None].to(device) if self.bad_C.any() else None
-        with torch.autocast(device.type, torch.bfloat16) if self.settings.dtype == "bfloat16" else nullcontext():
-            features_BCTD = self.model(codes_BCTQ, self.prepared.sensors, good_BC, layer=self.settings.layer)
-        features_CTD = features_BCTD[0].float()
-        if good_BC is not None:
-            features_CTD[~good_BC[0]] = 0.0
-        return features_CTD, codes_BCTQ[0].cpu().numpy()
+        signal_BCT = torch.from_numpy(self.prepared.signal_CT[None, :, window.start : window.stop])
+        features_BCTD, codes_BCTQ = embed_signal(
+            self.model, signal_BCT, self.prepared.sensors, self.bad_C, self.settings
+        )
+        return features_BCTD[0], codes_BCTQ[0].cpu().numpy()
 
     def _pool(self, number: int, window: Window, features_CTD: Tensor) -> tuple[Any, np.ndarray]:
         """Say where in the output a window's features go, and what goes there."""
@@ -163,6 +154,52 @@ class Extraction:
             *electrode_notes(self.prepared.sensors, self.model.config.sensor_kinds),
             *filter(None, [rate_note(self.tokenizer.recipe, self.model.config.sfreq_hz)]),
         ]
+
+
+@torch.no_grad()
+def embed_signal(
+    model: MEGXL, signal_BCT: Tensor, sensors: SensorArray, bad_C: np.ndarray, settings: ExtractionSettings
+) -> tuple[Tensor, Tensor]:
+    """Scale, tokenize and embed a prepared signal.
+
+    Parameters
+    ----------
+    model : MEGXL
+        In evaluation, with its tokenizer.
+    signal_BCT : Tensor, shape (B, C, T samples)
+        At the model's rate, on any device.
+    sensors : SensorArray
+    bad_C : array of bool, shape (C,)
+        Sensors that take no part.
+    settings : ExtractionSettings
+        Its layer and dtype count.
+
+    Returns
+    -------
+    features_BCTD : Tensor
+        float32, on the model's device, 0 at bad sensors.
+    codes_BCTQ : Tensor
+    """
+    tokenizer, device = check_model(model, settings), next(model.parameters()).device
+    scaled_BCT = scale_blocks(signal_BCT.to(device), round(BLOCK_S * model.config.sfreq_hz))
+    codes_BCTQ = tokenizer.tokenize(scaled_BCT)
+    good_BC = torch.from_numpy(~bad_C).to(device).expand(len(signal_BCT), -1) if bad_C.any() else None
+    with torch.autocast(device.type, torch.bfloat16) if settings.dtype == "bfloat16" else nullcontext():
+        features_BCTD = model(codes_BCTQ, sensors, good_BC, layer=settings.layer).float()
+    if good_BC is not None:
+        features_BCTD[~good_BC] = 0.0
+    return features_BCTD, codes_BCTQ
+
+
+@contextmanager
+def evaluating(model: MEGXL) -> Iterator[None]:
+    """Keep a model in evaluation for a while, then let it go on as before."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def check_model(model: MEGXL, settings: ExtractionSettings) -> BioCodec:

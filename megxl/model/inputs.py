@@ -3,7 +3,8 @@
 Letters: B batch, C sensors, T tokens, Q levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from megxl.model.embedding import SensorTensors
 from megxl.signals.sensors import SensorArray
 from megxl.sizes import BioCodecConfig, MEGXLConfig
 
-Sensors = SensorTensors | SensorArray | Sequence[SensorArray]
+Sensors = SensorTensors | SensorArray | Sequence[SensorArray] | Sequence[Mapping[str, Any]]
 
 
 def batch_sensors(arrays: Sequence[SensorArray]) -> tuple[SensorTensors, Tensor | None]:
@@ -70,8 +71,9 @@ def prepare_sensors(
 
     Parameters
     ----------
-    sensors : SensorTensors, SensorArray, or sequence of SensorArray
-        Tensors as they are; one array for the whole batch; or one an item.
+    sensors : SensorTensors, SensorArray, sequence of SensorArray, or chs_info
+        Tensors as they are; one array for the whole batch, or its ``chs_info`` as braindecode writes it; or one an
+        item.
     sensor_mask_BC : Tensor, shape (B, C), optional
         False where a sensor is padding or bad; joined with the padding made here.
     shape : torch.Size
@@ -82,7 +84,7 @@ def prepare_sensors(
     if isinstance(sensors, SensorTensors):
         tensors, real_BC = sensors, None
     else:
-        arrays = [sensors] * batch if isinstance(sensors, SensorArray) else list(sensors)
+        arrays = [sensors] * batch if isinstance(sensors, SensorArray) else _as_arrays(sensors, batch)
         if len(arrays) != batch:
             raise InputError(
                 f"{len(arrays)} sensor arrays were given for a batch of {batch}; give one, or one an item."
@@ -98,6 +100,13 @@ def prepare_sensors(
         sensor_mask_BC = sensor_mask_BC.to(device, torch.bool, non_blocking=True)
         real_BC = sensor_mask_BC if real_BC is None else sensor_mask_BC & real_BC.to(device)
     return tensors.to(device), None if real_BC is None else real_BC.to(device, non_blocking=True)
+
+
+def _as_arrays(sensors: Sequence[SensorArray] | Sequence[Mapping[str, Any]], batch: int) -> list[SensorArray]:
+    """One sensor array an item, of a sequence of them or of braindecode's ``chs_info``."""
+    if len(sensors) and isinstance(sensors[0], Mapping):
+        return [SensorArray.from_chs_info(cast(Sequence[Mapping[str, Any]], sensors))] * batch
+    return list(cast(Sequence[SensorArray], sensors))
 
 
 def prepare_mask(mask: Tensor, shape: torch.Size) -> Tensor:

@@ -105,8 +105,9 @@ class MEGXL(nn.Module, Pretrained):
         ----------
         inputs : Tensor
             Block-scaled signal (B, C, T samples), floating; or its codes (B, C, T tokens, Q), whole numbers.
-        sensors : SensorTensors, SensorArray, or sequence of SensorArray
-            Tensors as the model sees them; or arrays in metres, which are normalised and padded here.
+        sensors : SensorTensors, SensorArray, sequence of SensorArray, or chs_info
+            Tensors as the model sees them; or arrays in metres, which are normalised and padded here; or one array as
+            braindecode writes it (`SensorArray.from_chs_info`).
         sensor_mask_BC : Tensor of bool, optional
             False where a sensor is padding or bad. None: nothing is padded, and no data need be looked at.
         mask : Tensor of bool, shape (B, T tokens) or (B, C, T tokens), optional

@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from megxl.reporting.figures import ACCENT, FAINT, INK, titled_figure
-from megxl.reporting.training_figures import AMBER, GUESSERS
+from megxl.reporting.style import ACCENT, AMBER, INK, MUTED, WIDTH, styled, titled_figure
+from megxl.reporting.training_figures import GUESSERS
 
 Rows = Sequence[Mapping[str, Any]]
 
 
+@styled
 def plot_context(rows: Rows, line: str, warning: str | None = None) -> Figure:
     """Draw loss and accuracy over the seconds of context, with intervals, the guessers and chance.
 
@@ -27,7 +28,7 @@ def plot_context(rows: Rows, line: str, warning: str | None = None) -> Figure:
         In its stead.
     """
     rows = [row for row in rows if row["corpus"] == "all"]
-    figure = titled_figure((10, 4), line, warning)
+    figure = titled_figure((WIDTH, 4), line, warning)
     left, right = figure.subplots(1, 2)
     for axes, name, title in (
         (left, "loss", "Loss: lower is better"),
@@ -37,11 +38,12 @@ def plot_context(rows: Rows, line: str, warning: str | None = None) -> Figure:
         for guesser, (label, dashes) in GUESSERS.items():
             if (score := rows[0].get(f"{guesser}_{name}")) is not None:
                 axes.axhline(score, color=AMBER, linestyle=dashes, linewidth=1.3, label=label)
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title)
     left.axhline(rows[0]["chance_loss"], color=INK, linestyle=":", linewidth=1, label="chance")
-    left.set_ylabel("nats a code")
+    left.set_ylabel("loss (nats a code)")
+    right.set_ylabel("codes predicted right")
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    left.legend(fontsize=8, frameon=False)
+    left.legend()
     return figure
 
 
@@ -54,9 +56,9 @@ def _draw_over_context(axes: Axes, rows: Rows, name: str) -> None:
     axes.set(xscale="log", xlabel="context given (s)")
     axes.set_xticks(seconds, [f"{row['context_s']:g}" for row in rows])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.spines[["top", "right"]].set_visible(False)
 
 
+@styled
 def plot_attention(rows: Rows, line: str, warning: str | None = None) -> Figure:
     """Draw distance and entropy of attention by layer, a point a head: over time above, over sensors below.
 
@@ -67,19 +69,21 @@ def plot_attention(rows: Rows, line: str, warning: str | None = None) -> Figure:
     line, warning : str
         As in `plot_context`.
     """
-    figure = titled_figure((10, 7), line, warning)
+    figure = titled_figure((WIDTH, 7), line, warning)
     for axis, (left, right) in zip(("time", "space"), figure.subplots(2, 2, sharex=True), strict=True):
         chosen = [row for row in rows if row["axis"] == axis]
         what, unit = ("Over time", "s") if axis == "time" else ("Over sensors", "m")
         _draw_heads(left, chosen, "distance", chosen[0]["even_distance"])
         _draw_heads(right, chosen, "entropy_share", 1.0)
-        left.set_title(f"{what}: distance between query and key ({unit})", loc="left", fontsize=10)
-        right.set_title(f"{what}: entropy, share of even attention's", loc="left", fontsize=10)
+        left.set_title(f"{what}: distance between query and key")
+        left.set_ylabel(f"distance ({unit})")
+        right.set_title(f"{what}: entropy, share of even attention's")
+        right.set_ylabel("share of even attention")
         right.yaxis.set_major_formatter(PercentFormatter(1.0))
         if axis == "space":
             left.set_xlabel("layer")
             right.set_xlabel("layer")
-            right.legend(fontsize=8, frameon=False)
+            right.legend()
     return figure
 
 
@@ -91,7 +95,6 @@ def _draw_heads(axes: Axes, rows: Rows, name: str, even: float) -> None:
         [row["layer"] for row in known], [row[name] for row in known], ".", color=ACCENT, alpha=0.6, label="a head"
     )
     axes.plot(layers[: len(means)], means, color=ACCENT, linewidth=1.2, label="mean")
-    axes.axhline(even, color=FAINT, linestyle="--", linewidth=1, label="even attention")
+    axes.axhline(even, color=MUTED, linestyle="--", linewidth=1, label="even attention")
     axes.set_xticks(layers)
     axes.set(xlim=(layers[0] - 0.5, layers[-1] + 0.5), ylim=(0, 1.1 * max([even, *(row[name] for row in known)])))
-    axes.spines[["top", "right"]].set_visible(False)

@@ -6,10 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from megxl.decoding.decoded import DecodedRecording, DecodedWord, summary
-from megxl.placing import placed
-from megxl.reporting.figures import ACCENT, ALARM, INK
 from megxl.reporting.html import facts_table, flattened, list_html, warning_html
+from megxl.reporting.page import new_page, save_page
 from megxl.reporting.report import check_report
+from megxl.reporting.style import ACCENT, ALARM, AMBER, INK, PALE
 
 HOW_TO_READ = (
     "The decoder does not find words in the signal. It was told when each word began, and ranks the {words} words that "
@@ -24,13 +24,13 @@ _STYLE = f"""<style>
 .mx-passage {{ line-height: 2.6; max-width: 60em; color: {INK}; }}
 .mx-passage ruby {{ margin-right: .35em; ruby-position: under; }}
 .mx-passage rt {{ color: {INK}; opacity: .7; font-size: .65em; }}
-.mx-top {{ background: #d9ecd9; border-radius: .2em; }}
-.mx-first {{ background: #9fd39f; border-radius: .2em; font-weight: 600; }}
+.mx-top {{ background: {PALE}; border-radius: .2em; }}
+.mx-first {{ background: {ACCENT}; color: white; border-radius: .2em; font-weight: 600; }}
 .mx-words td {{ padding: .1em .45em; white-space: nowrap; font-size: .85em; vertical-align: bottom; }}
 .mx-words .mx-note {{ color: {ALARM}; }}
 .mx-words .mx-c {{ min-width: 6.5em; }}
 .mx-bar {{ display: block; height: .35em; background: {ACCENT}; width: var(--w); }}
-.mx-true {{ outline: 2px solid #2e7d32; outline-offset: -2px; }}
+.mx-true {{ outline: 2px solid {AMBER}; outline-offset: -2px; }}
 </style>"""
 
 
@@ -51,18 +51,14 @@ def write_decoded_page(path: str | Path, decoded: DecodedRecording, *, k: int = 
     InputError
         If the page cannot be put there.
     """
-    import mne
-
     path = Path(path)
     check_report(path, overwrite=overwrite)
-    report = mne.Report(title=f"Words of {escape(decoded.name)}", verbose="ERROR")
+    report = new_page(f"Words of {escape(decoded.name)}")
     report.add_html(_STYLE + summary_html(decoded, k), "Summary", tags=())
     report.add_html(passage_html(decoded, k), "The passage", tags=())
     report.add_html(words_html(decoded), "Each word", tags=())
     report.add_html(decoder_html(decoded), "The decoder", tags=())
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
-    return path
+    return save_page(report, path)
 
 
 def summary_html(decoded: DecodedRecording, k: int = 10) -> str:
@@ -93,7 +89,7 @@ def passage_html(decoded: DecodedRecording, k: int = 10) -> str:
     )
     paragraphs = "".join(
         f"<p class='mx-passage'><small>{words[0].word.onset_s:.1f} s</small> "
-        f"{''.join(_in_passage(word, k) for word in words)}</p>"
+        f"{' '.join(_in_passage(word, k) for word in words)}</p>"
         for words in _paragraphs(decoded.words)
     )
     return marks + paragraphs
@@ -105,7 +101,7 @@ def words_html(decoded: DecodedRecording) -> str:
     low, high = min(shown), max(shown)
     told = (
         f"<p>Bars are cosines between the decoder's estimate and the vectors of the candidates, from {low:.3f} (none) "
-        f"to {high:.3f} (full), the lowest and highest of this table. A green frame: the true word.</p>"
+        f"to {high:.3f} (full), the lowest and highest of this table. An orange frame: the true word.</p>"
     )
     rows = "".join(_row(word, low, (high - low) or 1.0) for word in decoded.words)
     top = max(len(word.candidates) for word in decoded.words)

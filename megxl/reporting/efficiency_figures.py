@@ -9,15 +9,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from megxl.errors import InputError
 from megxl.placing import placed
-from megxl.reporting.figures import INK, titled_figure
+from megxl.reporting.style import INK, dashes, marker, palette, styled, titled_figure
 from megxl.training.words.efficiency import Curve, make_curves
 from megxl.training.words.finished import Row, read_rows, write_rows
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Of Okabe and Ito: told apart by colour-blind people."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)))
-"""With the markers, they tell lines apart in black and white."""
 
 FORMATS = (".png", ".pdf", ".svg")
 """That a figure can be drawn in."""
@@ -64,6 +58,7 @@ def write_efficiency(folders: Sequence[str | Path], out: str | Path) -> Efficien
     return Efficiency(rows=tuple(rows), curves=tuple(curves), notes=tuple(notes), figure=out, table=table)
 
 
+@styled
 def plot_efficiency(curves: Sequence[Curve], metric: str, chance: float, line: str) -> Figure:
     """Draw results against the logarithm of hours, with intervals and chance.
 
@@ -86,9 +81,9 @@ def plot_efficiency(curves: Sequence[Curve], metric: str, chance: float, line: s
             hours,
             means,
             yerr=bounds,
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
-            linestyle=DASHES[number % len(DASHES)],
+            color=palette(number),
+            marker=marker(number),
+            linestyle=dashes(number),
             linewidth=1.6,
             markersize=5,
             capsize=2.5,
@@ -100,8 +95,7 @@ def plot_efficiency(curves: Sequence[Curve], metric: str, chance: float, line: s
     axes.xaxis.set_major_formatter(FuncFormatter(lambda hours, _: f"{hours:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend()
     return figure
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from megxl.extraction import Embedding
+from megxl.reporting.style import ACCENT, INK, MUTED, WIDTH, dashes, level_colour, styled, titled_figure
 from megxl.signals.normalization import BLOCK_S, scale_blocks
 from megxl.signals.preparation import PreparedRecording
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 EXCERPT_S = 10.0
 N_TRACES = 8
 
-INK, ACCENT, FAINT, ALARM = "#1c2733", "#2a6f97", "#9fb1bf", "#b3261e"
-
 # by MNE's channel type, which goes by what was measured: axial gradiometers give tesla, so they are "mag"
 _UNITS = {"grad": (1e13, "fT/cm"), "mag": (1e12, "pT"), "eeg": (1e6, "µV")}
 
 
+@styled
 def plot_raw(raw: "mne.io.BaseRaw", embedding: Embedding, seconds: float = EXCERPT_S) -> Figure:
     """Draw the first seconds of a few sensors as they were recorded, each around its mean."""
     names = _shown(embedding)
     n_samples = min(raw.n_times, round(seconds * raw.info["sfreq"]))
     signal_CT = np.asarray(raw.get_data(picks=np.array(names), start=0, stop=n_samples))
     signal_CT = signal_CT - signal_CT.mean(axis=1, keepdims=True)
-    figure = new_figure(embedding, (10, 4))
+    figure = new_figure(embedding, (WIDTH, 4))
     axes = figure.subplots()
     times_s = np.arange(n_samples) / raw.info["sfreq"]
     spacing = _draw_traces(axes, times_s, signal_CT, names, _types(raw, names))
-    axes.set_title(f"As recorded, {raw.info['sfreq']:g} Hz ({spacing} between lines)", loc="left", fontsize=10)
+    axes.set_title(f"As recorded, {raw.info['sfreq']:g} Hz ({spacing} between lines)")
     return figure
 
 
+@styled
 def plot_prepared(
     raw: "mne.io.BaseRaw", prepared: PreparedRecording, embedding: Embedding, seconds: float = EXCERPT_S
 ) -> Figure:
@@ -54,10 +54,10 @@ def plot_prepared(
     signal_CT = prepared.signal_CT[rows, :whole_blocks]
     scaled_CT = scale_blocks(torch.from_numpy(signal_CT[None]), block)[0].numpy()
     times_s = np.arange(n_samples) / sfreq_hz
-    figure = new_figure(embedding, (10, 7))
+    figure = new_figure(embedding, (WIDTH, 7))
     upper, lower = figure.subplots(2, sharex=True)
     spacing = _draw_traces(upper, times_s, signal_CT[:, :n_samples], names, _types(raw, names))
-    upper.set_title(f"Prepared: filtered, {sfreq_hz:g} Hz ({spacing} between lines)", loc="left", fontsize=10)
+    upper.set_title(f"Prepared: filtered, {sfreq_hz:g} Hz ({spacing} between lines)")
     upper.set_xlabel("")
     _draw_lines(lower, times_s, scaled_CT[:, :n_samples] / 6.0, names)
     for border_s in np.arange(BLOCK_S, times_s[-1], BLOCK_S):
@@ -65,15 +65,14 @@ def plot_prepared(
     lower.set_title(
         f"As the tokenizer sees it: centred, scaled, clipped in blocks of {BLOCK_S:g} s "
         "(6 interquartile ranges between lines)",
-        loc="left",
-        fontsize=10,
     )
     return figure
 
 
+@styled
 def plot_code_usage(embedding: Embedding) -> Figure:
     """Draw how often each code was drawn, most frequent first, and how many codes are in effective use, by level."""
-    figure = new_figure(embedding, (10, 3.6))
+    figure = new_figure(embedding, (WIDTH, 3.8))
     draw_code_usage(figure, embedding.code_usage)
     return figure
 
@@ -84,26 +83,23 @@ def draw_code_usage(figure: Figure, counts_QV: np.ndarray) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for level, count_V in enumerate(counts_QV):
         share_V = np.sort(count_V)[::-1] / count_V.sum()
-        shade = 0.25 + 0.75 * (1 - level / max(1, n_levels - 1))
         left.plot(
             np.arange(1, n_codes + 1),
             np.where(share_V > 0, share_V, np.nan),
-            color=ACCENT,
-            alpha=shade,
+            color=level_colour(level, n_levels),
+            linestyle=dashes(level),
             label=f"{level + 1}",
         )
-    left.axhline(1 / n_codes, color=FAINT, linestyle="--", linewidth=1)
+    left.axhline(1 / n_codes, color=MUTED, linestyle="--", linewidth=1)
     left.set(yscale="log", xlabel="codes, most frequent first", ylabel="share of tokens", xlim=(1, n_codes))
-    left.legend(title="level", fontsize=8, title_fontsize=8, ncols=2, frameon=False)
-    left.set_title(f"Use of the {n_codes} codes (dashed: all alike)", loc="left", fontsize=10)
+    left.legend(title="level", ncols=2)
+    left.set_title(f"Use of the {n_codes} codes (dashed: all alike)")
     perplexity_Q = code_perplexity(counts_QV)
     bars = right.bar(np.arange(1, n_levels + 1), perplexity_Q, color=ACCENT)
-    right.bar_label(bars, fmt="%.0f", fontsize=8)
-    right.axhline(n_codes, color=FAINT, linestyle="--", linewidth=1)
-    right.set(xlabel="level", ylim=(0, n_codes * 1.08), xticks=np.arange(1, n_levels + 1))
-    right.set_title("Perplexity: codes in effective use", loc="left", fontsize=10)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+    right.bar_label(bars, fmt="%.0f")
+    right.axhline(n_codes, color=MUTED, linestyle="--", linewidth=1)
+    right.set(xlabel="level", ylabel="codes", ylim=(0, n_codes * 1.08), xticks=np.arange(1, n_levels + 1))
+    right.set_title("Perplexity: codes in effective use")
 
 
 def code_perplexity(code_usage_QV: np.ndarray) -> np.ndarray:
@@ -116,16 +112,6 @@ def code_perplexity(code_usage_QV: np.ndarray) -> np.ndarray:
 def new_figure(embedding: Embedding, size: tuple[float, float]) -> Figure:
     """Make an empty figure whose first line says whose weights made the features, in red if they mean nothing."""
     return titled_figure(size, weights_line(embedding), embedding.warning)
-
-
-def titled_figure(size: tuple[float, float], line: str, warning: str | None = None) -> Figure:
-    """Make an empty figure under a faint line, or under a warning in its stead."""
-    figure = Figure(figsize=size, facecolor="white", layout=ConstrainedLayoutEngine(h_pad=0.1))
-    if warning:
-        figure.suptitle(warning, fontsize=9, weight="bold", color="white", backgroundcolor=ALARM)
-    else:
-        figure.suptitle(line, fontsize=8, color=FAINT)
-    return figure
 
 
 def weights_line(embedding: Embedding) -> str:
@@ -169,7 +155,7 @@ def _draw_lines(axes: Axes, times_s: np.ndarray, spaced_CT: np.ndarray, names: l
     """Draw one line a sensor, the first at the top, a unit apart."""
     heights = -np.arange(len(names), dtype=float)
     axes.plot(times_s, (spaced_CT + heights[:, None]).T, color=INK, linewidth=0.6)
-    axes.set_yticks(heights, names, fontsize=8)
+    axes.set_yticks(heights, names)
     axes.set(xlabel="time (s)", xlim=(times_s[0], times_s[-1]), ylim=(heights[-1] - 0.8, 0.8))
     axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["left"].set_visible(False)

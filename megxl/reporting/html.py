@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from megxl.reporting.figures import ALARM
+from megxl.reporting.style import ALARM
 
 
 def facts_table(rows: Iterable[tuple[str, Any]]) -> str:
@@ -41,6 +41,14 @@ def list_html(title: str, sentences: Iterable[str]) -> str:
     """Put sentences under a small title; nothing if there are none."""
     listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     return f"<h4>{escape(title)}</h4><ul>{listed}</ul>" if listed else ""
+
+
+def folded(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Put long tables of settings below their titles, to be opened by a click; paper shows the titles alone."""
+    return "".join(
+        f"<details><summary>{escape(title)}</summary>{facts_table(flattened(part))}</details>"
+        for title, part in parts.items()
+    )
 
 
 def flattened(entries: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from megxl.extraction import Embedding
-from megxl.reporting.figures import ALARM, FAINT, INK, new_figure
+from megxl.reporting.figures import new_figure
+from megxl.reporting.style import ALARM, DIVERGING, FAINT, INK, SEQUENTIAL, SMALL, WIDTH, styled
 from megxl.signals.sensors import ELECTRODE, GRADIOMETER, MAGNETOMETER, SensorArray
 
 SAME_PLACE_M = 5e-4
@@ -50,10 +51,11 @@ def project(positions_N3: np.ndarray) -> np.ndarray:
     return direction_N3[:, :2] * (radius_N / flat_N)[:, None] / max(1.0, radius_N.max())
 
 
+@styled
 def plot_energy(embedding: Embedding) -> Figure:
     """Draw the energy of each sensor's features (squared norm, mean over time) on the head, seen from above."""
     groups = sensor_groups(embedding.sensors)
-    figure = new_figure(embedding, (max(8.0, 4.4 * len(groups)), 4.3))
+    figure = new_figure(embedding, (max(WIDTH, 4.4 * len(groups)), 4.3))
     xy_C2 = project(embedding.sensors.positions_C3)
     for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
         draw_group(axes, group, embedding.energy, ~embedding.bad, xy_C2, label="squared norm of features")
@@ -74,7 +76,7 @@ def draw_group(
         if not draw_topomap(axes, value_N, xy_N2, label=label):
             title += "\n(places only: this layout has no map)"
     axes.plot(*xy_C2[bad].T, linestyle="", marker="x", color=ALARM, markersize=7, markeredgewidth=2, zorder=20)
-    axes.set_title(title + (f"\n{len(bad)} bad (crosses) left out" if len(bad) else ""), fontsize=10)
+    axes.set_title(title + (f"\n{len(bad)} bad (crosses) left out" if len(bad) else ""), loc="center")
 
 
 def draw_topomap(axes: Axes, value_N: np.ndarray, xy_N2: np.ndarray, *, label: str, signed: bool = False) -> bool:
@@ -97,7 +99,7 @@ def draw_topomap(axes: Axes, value_N: np.ndarray, xy_N2: np.ndarray, *, label: s
     interpolated = len(value_N) >= FEWEST_PLACES
     largest = float(np.abs(value_N).max())
     vlim = (-largest, largest) if signed else (float(value_N.min()), float(value_N.max()))
-    cmap = "RdBu_r" if signed else "viridis"
+    cmap = DIVERGING if signed else SEQUENTIAL
     if interpolated:
         try:
             image, _ = plot_topomap(
@@ -115,8 +117,9 @@ def draw_topomap(axes: Axes, value_N: np.ndarray, xy_N2: np.ndarray, *, label: s
         axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
         axes.axis("off")
     bar = axes.figure.colorbar(image, ax=axes, shrink=0.7)
-    bar.set_label(label, fontsize=8)
-    bar.ax.tick_params(labelsize=8)
+    axes.set_anchor("C")  # a bar pulls it to the right
+    bar.set_label(label, fontsize=SMALL)
+    bar.ax.ticklabel_format(scilimits=(-3, 4))
     return interpolated
 
 

@@ -18,8 +18,10 @@ from megxl.data.preparing.findings import KIND_NAMES, array_name, findings, othe
 from megxl.data.preparing.summary import counted, hours, left_over_s, listed, take_stock
 from megxl.errors import InputError
 from megxl.placing import free_to_write, placed
-from megxl.reporting.figures import ACCENT, ALARM, FAINT, INK
+from megxl.reporting.html import facts_table
 from megxl.reporting.maps import project
+from megxl.reporting.page import new_page, save_page
+from megxl.reporting.style import ACCENT, ALARM, INK, MUTED, WIDTH, styled, titled_figure
 from megxl.signals.coils import ELECTRODE, GRADIOMETER, MAGNETOMETER
 from megxl.store.entry import StoredRecording
 
@@ -28,7 +30,8 @@ PICTURES = 300
 EXCERPT_S = 10.0
 SPECTRUM_S = 60.0
 N_TRACES, N_SUSPECTS, N_NAMED = 6, 3, 8
-DPI, POINTS = 110, 8
+BESIDE = 0.7
+"""Of the head's radius: sensors nearer to one that has its name beside it have none."""
 _COLOURS = {GRADIOMETER: ACCENT, MAGNETOMETER: INK, ELECTRODE: INK}
 
 
@@ -66,20 +69,18 @@ def write_quality_page(
     InputError
         No recordings, or a page that cannot be put there.
     """
-    import mne
-
     path = Path(path)
     check_quality_page(path, overwrite=overwrite)
     if not recordings:
         raise InputError("There is no stored recording to make a page of.")
     outdated = outdated or {}
     holdings = take_stock(recording for recording in recordings if recording.key not in outdated)
-    report = mne.Report(title="Quality of stored recordings", image_format="webp", verbose="ERROR")
+    report = new_page("Quality of stored recordings")
     drawn = _worth_a_look(recordings)[: max(0, pictures)]
     rows = [*rows, *holdings.rows()]
     if len(drawn) < len(recordings):
         rows.append(("pictures", f"{len(drawn)} of {len(recordings)} recordings, those with most to look at"))
-    report.add_html(_summary_html(rows), "Summary", tags=())
+    report.add_html(facts_table(rows), "Summary", tags=())
     report.add_html(_recordings_html(recordings, outdated), "All recordings", tags=())
     for recording in drawn:
         try:
@@ -91,8 +92,7 @@ def write_quality_page(
             report.add_figure(figure, recording.key, caption=caption, section=recording.corpus, tags=())
         if advance is not None:
             advance(1)
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
+    save_page(report, path)
     facts = {
         "holdings": holdings.to_json(),
         "recordings": [describe(recording) for recording in recordings],
@@ -128,12 +128,13 @@ def describe(recording: StoredRecording) -> dict[str, Any]:
     }
 
 
+@styled
 def plot_recording(recording: StoredRecording) -> Figure:
     """Draw ten seconds from the middle of a recording, the spectrum of a minute, and where its bad sensors are."""
     n_read = min(recording.n_samples, round(SPECTRUM_S * recording.sfreq_hz))
     start = (recording.n_samples - n_read) // 2
     signal_CT = np.asarray(recording.read(start, start + n_read), dtype=np.float64)
-    figure = Figure(figsize=(11, 3.2), dpi=DPI, facecolor="white", layout="constrained")
+    figure = titled_figure((WIDTH, 3.4), "")
     traces, spectrum, places = figure.subplots(1, 3, width_ratios=(5, 2.4, 2))
     _draw_traces(traces, recording, signal_CT, start / recording.sfreq_hz)
     _draw_spectrum(spectrum, recording, signal_CT)
@@ -166,13 +167,12 @@ def _draw_traces(axes: Axes, recording: StoredRecording, signal_CT: np.ndarray, 
     axes.plot(times_s, power_T / (power_T.max() or 1.0) - len(lines) - 0.7, color=ACCENT, linewidth=0.8)
     labels = [shorten(label, 44, placeholder=" ...") for _, label, _ in lines]
     heights = [*-np.arange(len(lines), dtype=float), -len(lines) - 0.4]
-    axes.set_yticks(heights, [*labels, "all good (RMS)"], fontsize=POINTS)
+    axes.set_yticks(heights, [*labels, "all good (RMS)"])
     for label, (_, _, colour) in zip(axes.get_yticklabels(), lines, strict=False):
         label.set_color(colour)
-    axes.tick_params(axis="x", labelsize=POINTS)
-    axes.set_xlabel("time (s)", fontsize=POINTS)
+    axes.set_xlabel("time (s)")
     axes.set_xlim(times_s[0], times_s[-1])
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["left"].set_visible(False)
 
 
 def _draw_spectrum(axes: Axes, recording: StoredRecording, signal_CT: np.ndarray) -> None:
@@ -189,27 +189,29 @@ def _draw_spectrum(axes: Axes, recording: StoredRecording, signal_CT: np.ndarray
         low_F, middle_F, high_F = np.quantile(amplitude_CF, (0.1, 0.5, 0.9), axis=0)
         axes.loglog(frequencies_hz[1:], middle_F, color=colour, linewidth=1, label=KIND_NAMES[kind])
         axes.fill_between(frequencies_hz[1:], low_F, high_F, color=colour, alpha=0.2, linewidth=0)
-    axes.set_xlabel("frequency (Hz)", fontsize=POINTS)
-    axes.set_ylabel("SI units / √Hz", fontsize=POINTS)
-    axes.tick_params(which="both", labelsize=POINTS)
+    axes.set_xlabel("frequency (Hz)")
+    axes.set_ylabel("SI units / √Hz")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=POINTS, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _draw_places(axes: Axes, recording: StoredRecording) -> None:
-    """Draw the sensors from above, nose up; crosses are those to look at, the first of them with their names."""
+    """Draw the sensors from above, nose up; crosses are those to look at, some of them with their names."""
     names = recording.sensors.names
     odd = [name for name in suspects(recording) if name in names]
     odd_C = np.isin(names, odd)
     xy_C2 = project(recording.sensors.positions_C3)
-    axes.plot(*xy_C2[~odd_C].T, linestyle="", marker="o", markersize=1.5, color=FAINT)
+    axes.plot(*xy_C2[~odd_C].T, linestyle="", marker="o", markersize=1.5, color=MUTED)
     axes.plot(*xy_C2[odd_C].T, linestyle="", marker="x", markersize=5, markeredgewidth=1.5, color=ALARM)
+    named: list[np.ndarray] = []
     for name in odd[:N_NAMED]:
         place = xy_C2[names.index(name)]
-        axes.annotate(name, place, xytext=(3, 3), textcoords="offset points", fontsize=POINTS - 2, color=ALARM)
+        if any(np.hypot(*(place - other)) < BESIDE for other in named):
+            continue  # the names would lie on each other
+        named.append(place)
+        axes.annotate(name, place, xytext=(3, 3), textcoords="offset points", color=ALARM)
     told = f"{odd_C.sum()} to look at" if odd else "nothing found"
-    axes.set_title(f"{counted(len(odd_C), 'sensor')}, {told}", fontsize=POINTS)
+    axes.set_title(f"{counted(len(odd_C), 'sensor')}\n{told}", loc="center")
     axes.set_aspect("equal")
     axes.axis("off")
 
@@ -225,11 +227,6 @@ def _caption(recording: StoredRecording, why_outdated: str | None) -> str:
     for kind, names in findings(recording).items():
         told.append(f"{counted(len(names), 'sensor')} {said(kind)}: {listed(names, N_NAMED)}.")
     return " ".join([*told, *other_notes(recording)]) or "Nothing found."
-
-
-def _summary_html(rows: Iterable[tuple[str, str]]) -> str:
-    cells = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
-    return f'<table class="table table-sm" style="width:auto">{"".join(cells)}</table>'
 
 
 def _recordings_html(recordings: Sequence[StoredRecording], outdated: Mapping[str, str]) -> str:

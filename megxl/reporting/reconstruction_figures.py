@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from megxl.reporting.examination import Examination, SensorHits
-from megxl.reporting.figures import ACCENT, FAINT, INK, code_perplexity, titled_figure
+from megxl.reporting.figures import code_perplexity
 from megxl.reporting.maps import draw_group, project, sensor_groups
 from megxl.reporting.reconstruction import Reconstruction
-from megxl.reporting.training_figures import AMBER, draw_guessers
+from megxl.reporting.style import ACCENT, AMBER, FAINT, INK, PALE, SEQUENTIAL, WIDTH, styled, titled_figure
+from megxl.reporting.training_figures import draw_guessers
 
 EXCERPT_S = 18.0
 N_EXAMPLES = 5
@@ -24,6 +25,7 @@ FEWEST_SHARE = 0.01
 """Distances that fewer of the hidden tokens have are not drawn."""
 
 
+@styled
 def plot_signal(example: Reconstruction, line: str, warning: str | None = None) -> Figure:
     """Draw an excerpt of a few sensors: the signal, its codes decoded, and the hidden stretches as predicted."""
     window, hidden_S = example.window, example.hidden_S
@@ -32,7 +34,7 @@ def plot_signal(example: Reconstruction, line: str, warning: str | None = None) 
     inside_S = hidden_S[start:stop]
     rows = example_sensors(window.good_C, window.array.kinds_C)
     agreement_C, guessed_C = (example.agreement_C(of_CS) for of_CS in (example.expected_CS, example.guessed_CS))
-    figure = titled_figure((10, 1.2 + 1.35 * len(rows)), line, warning)
+    figure = titled_figure((WIDTH, 1.2 + 1.35 * len(rows)), line, warning)
     lines = (
         (
             window.signal_CS.numpy(),
@@ -49,18 +51,19 @@ def plot_signal(example: Reconstruction, line: str, warning: str | None = None) 
         for signal_CS, style, hidden_only in lines:
             excerpt_S = signal_CS[row, start:stop]
             axes.plot(times_s, np.where(inside_S, excerpt_S, np.nan) if hidden_only else excerpt_S, **style)
-        axes.set_ylabel(window.array.names[row], rotation=0, ha="right", va="center", fontsize=8)
-        axes.text(1.005, 0.62, f"r = {agreement_C[row]:.2f}", transform=axes.transAxes, fontsize=8, color=ACCENT)
-        axes.text(1.005, 0.34, f"guesser {guessed_C[row]:.2f}", transform=axes.transAxes, fontsize=7, color=AMBER)
+        axes.set_ylabel(window.array.names[row], rotation=0, ha="right", va="center")
+        axes.text(1.005, 0.65, f"r = {agreement_C[row]:.2f}", transform=axes.transAxes, color=ACCENT)
+        axes.text(1.005, 0.3, f"guesser {guessed_C[row]:.2f}", transform=axes.transAxes, color=INK)
         axes.set(yticks=[], xlim=(times_s[0], times_s[-1]))
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_visible(axes is every[-1])
         axes.tick_params(axis="x", length=3 if axes is every[-1] else 0)
     every[-1].set_xlabel(f"time in {window.key} (s); shaded: hidden from the model")
-    every[0].legend(fontsize=8, frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    figure.legend(*every[0].get_legend_handles_labels(), ncols=4, loc="outside lower center")
     return figure
 
 
+@styled
 def plot_codes(example: Reconstruction, rank_V: np.ndarray, line: str, warning: str | None = None) -> Figure:
     """Draw the first level's codes of all good sensors: the true ones, those predicted, and which of them are right.
 
@@ -79,37 +82,37 @@ def plot_codes(example: Reconstruction, rank_V: np.ndarray, line: str, warning: 
     token_s = window.samples_per_token / window.sfreq_hz
     extent = (window.start_s, window.start_s + true_CT.shape[1] * token_s, len(good), 0)
     panels = (
-        ("True codes of level 1", rank_V[true_CT], "viridis"),
-        ("Likeliest codes at the hidden places", np.ma.array(rank_V[predicted_CT], mask=visible_CT), "viridis"),
+        ("True codes of level 1", rank_V[true_CT], SEQUENTIAL),
+        ("Likeliest codes at the hidden places", np.ma.array(rank_V[predicted_CT], mask=visible_CT), SEQUENTIAL),
         ("Which of them are right", np.ma.array(true_CT == predicted_CT, mask=visible_CT),
-         ListedColormap(["#e3e9ee", ACCENT])),
+         ListedColormap([PALE, ACCENT])),
     )  # fmt: skip
-    figure = titled_figure((10, 6.6), line, warning)
+    figure = titled_figure((WIDTH, 6.6), line, warning)
     every = figure.subplots(3, 1, sharex=True)
     for axes, (title, image_CT, colours) in zip(every, panels, strict=True):
         limits = {"vmin": 0, "vmax": 1 if isinstance(colours, ListedColormap) else len(rank_V) - 1}
         axes.imshow(image_CT, aspect="auto", interpolation="nearest", extent=extent, cmap=colours, **limits)
         for begin, end in _stretches(window.hidden_T.numpy()):
             axes.vlines(window.start_s + np.array([begin, end]) * token_s, 0, len(good), color="white", linewidth=1.2)
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.set_ylabel("sensors", fontsize=8)
-        axes.tick_params(labelsize=8)
+        axes.set_title(title)
+        axes.set_ylabel("sensors")
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
     every[-1].set_xlabel(f"time in {window.key} (s)")
     return figure
 
 
+@styled
 def plot_sensor_accuracy(hits: SensorHits, line: str, warning: str | None = None) -> Figure:
     """Draw on the head how often each sensor's codes are predicted right."""
     groups = sensor_groups(hits.array)
-    figure = titled_figure((max(8.0, 4.4 * len(groups)), 4.3), line, warning)
+    figure = titled_figure((max(WIDTH, 4.4 * len(groups)), 4.3), line, warning)
     xy_C2, good_C = project(hits.array.positions_C3), hits.tokens_C > 0
     for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
         draw_group(axes, group, 100 * hits.accuracy_C, good_C, xy_C2, label="codes predicted right (%)")
     return figure
 
 
+@styled
 def plot_depth_and_variety(
     examination: Examination,
     token_s: float,
@@ -118,7 +121,7 @@ def plot_depth_and_variety(
     warning: str | None = None,
 ) -> Figure:
     """Draw accuracy against the time to the nearest visible token, and codes in use, true and predicted."""
-    figure = titled_figure((10, 3.8), line, warning)
+    figure = titled_figure((WIDTH, 4.1), line, warning)
     left, right = figure.subplots(1, 2)
     # distances that hardly occur would be noise
     there = np.flatnonzero(examination.near_tokens_N > FEWEST_SHARE * examination.near_tokens_N.sum())
@@ -130,18 +133,16 @@ def plot_depth_and_variety(
     left.set(xlabel="time to the nearest visible token (s)", ylabel="codes predicted right")
     left.yaxis.set_major_formatter(PercentFormatter(1.0))
     left.set_ylim(bottom=0)
-    left.set_title("How far into a hidden stretch", loc="left", fontsize=10)
+    left.set_title("How far into a hidden stretch")
     levels = np.arange(len(examination.true_QV)) + 1
     for offset, counts_QV, colour, label in ((-0.2, examination.true_QV, FAINT, "true codes"),
                                              (0.2, examination.predicted_QV, ACCENT, "likeliest codes")):  # fmt: skip
         bars = right.bar(levels + offset, code_perplexity(counts_QV), width=0.38, color=colour, label=label)
-        right.bar_label(bars, fmt="%.0f", fontsize=7)
+        right.bar_label(bars, fmt="%.0f")
     right.set(xlabel="level", xticks=levels, ylabel="codes in effective use")
     right.axhline(examination.true_QV.shape[1], color=INK, linestyle=":", linewidth=1, label="all codes alike")
-    right.set_title("Variety of codes at the hidden places", loc="left", fontsize=10)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    legend = {"fontsize": 8, "frameon": False, "ncols": 4}
+    right.set_title("Variety of codes at the hidden places")
+    legend = {"ncols": 3}
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", **legend)
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", **legend)
     return figure

@@ -1,16 +1,16 @@
 """One HTML page about one embedding: notes, figures, settings; everything inside the file."""
 
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from megxl.errors import InputError
 from megxl.extraction import Embedding
-from megxl.placing import free_to_write, placed
+from megxl.placing import free_to_write
 from megxl.reporting.figures import plot_code_usage, plot_prepared, plot_raw, weights_line
-from megxl.reporting.html import facts_table, flattened, list_html, warning_html
+from megxl.reporting.html import facts_table, folded, list_html, warning_html
 from megxl.reporting.maps import plot_energy
+from megxl.reporting.page import new_page, save_page
 from megxl.signals.preparation import PreparedRecording
 
 if TYPE_CHECKING:
@@ -52,12 +52,10 @@ def write_report(
     InputError
         If the page cannot be put there.
     """
-    import mne
-
     path = Path(path)
     check_report(path, overwrite=overwrite)
     name = ", ".join(prepared.provenance["files"]) or "a recording in memory"
-    report = mne.Report(title=f"MEG-XL features of {name}", image_format="png", verbose="ERROR")
+    report = new_page(f"MEG-XL features of {name}")
     report.add_html(summary_html(embedding), "Summary", tags=())
     for figure, title, caption in (
         (plot_raw(raw, embedding), "The signal as recorded", None),
@@ -67,9 +65,7 @@ def write_report(
     ):
         report.add_figure(figure, title, caption=caption, tags=())
     report.add_html(details_html(embedding), "Settings and provenance", tags=())
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
-    return path
+    return save_page(report, path)
 
 
 _ENERGY_CAPTION = "Squared norm of each sensor's features, mean over tokens, seen from above, nose up."
@@ -90,7 +86,7 @@ def details_html(embedding: Embedding) -> str:
     parts = {"Settings": embedding.settings} | {
         role.capitalize(): entries for role, entries in embedding.provenance.items()
     }
-    return "".join(f"<h4>{escape(title)}</h4>{facts_table(flattened(entries))}" for title, entries in parts.items())
+    return folded(parts)
 
 
 def _overview(embedding: Embedding) -> Iterable[tuple[str, Any]]:

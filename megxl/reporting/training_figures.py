@@ -8,36 +8,46 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from megxl.reporting.figures import ACCENT, FAINT, INK, titled_figure
+from megxl.reporting.style import (
+    ACCENT,
+    AMBER,
+    DASHES,
+    FAINT,
+    INK,
+    SOLID,
+    WIDTH,
+    Dashes,
+    marker,
+    palette,
+    styled,
+    titled_figure,
+)
 
 Rows = Sequence[Mapping[str, float]]
 """Of a run's metrics.csv or validation.csv; a row lacks what it has no number for."""
 
-Dashes = tuple[float, tuple[float, ...]]
-
-AMBER = "#c8813a"
-PALETTE = (ACCENT, AMBER, "#5b8c5a", "#8a5a83", INK, "#7b9ea8", "#a3485a", "#6d6a3f")
 GUESSERS: dict[str, tuple[str, Dashes]] = {
-    "unigram": ("unigram guesser", (0, (5, 2))),
-    "last_token": ("last-token guesser", (0, (1.5, 1.5))),
+    "unigram": ("unigram guesser", DASHES[1]),
+    "last_token": ("last-token guesser", DASHES[2]),
 }
 """Names of the guessers as a run has them, their names for people, and their dashes."""
 _PACE = {
     "learning_rate": "learning rate",
     "gradient_norm": "gradient norm",
-    "tokens_per_s": "tokens a second",
-    "samples_per_s": "samples a second",
-    "mfu": "model FLOPs utilisation",
-    "data_wait": "share of time waiting for data",
+    "tokens_per_s": "tokens / s",
+    "samples_per_s": "samples / s",
+    "mfu": "share of peak FLOP/s",
+    "data_wait": "time waiting for data",
 }
 _SHARES = ("mfu", "data_wait")
 MOST_POINTS = 100
 """From so many points on a curve is smoothed, and its points drawn faintly."""
 
 
+@styled
 def plot_learning(metrics: Rows, validation: Rows, baselines: Mapping[str, Any] | None, line: str) -> Figure:
     """Draw loss and accuracy in training and validation, with guessers and chance, and what the model gains on them."""
-    figure = titled_figure((11, 3.9), line)
+    figure = titled_figure((WIDTH, 3.9), line)
     left, middle, right = figure.subplots(1, 3)
     for axes, name in ((left, "loss"), (middle, "accuracy")):
         draw_curve(axes, metrics, name, color=FAINT, label="training")
@@ -49,9 +59,9 @@ def plot_learning(metrics: Rows, validation: Rows, baselines: Mapping[str, Any] 
     if baselines and left.dataLim.ymax > baselines["chance"]:
         # the first steps, worse than chance, would flatten all that follows
         left.set_ylim(top=baselines["chance"] + 0.08 * (baselines["chance"] - left.dataLim.ymin))
-    figure.legend(*left.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=5, loc="outside lower center")
-    left.set_title("Loss: lower is better", loc="left", fontsize=10)
-    middle.set_title("Accuracy: higher is better", loc="left", fontsize=10)
+    figure.legend(*left.get_legend_handles_labels(), ncols=5, loc="outside lower center")
+    left.set_title("Loss: lower is better")
+    middle.set_title("Accuracy: higher is better")
     for guesser, (_, dashes) in GUESSERS.items():
         if baselines and guesser in baselines:
             score = baselines[guesser]["loss"]
@@ -62,10 +72,11 @@ def plot_learning(metrics: Rows, validation: Rows, baselines: Mapping[str, Any] 
         right.set_ylim(bottom=max(right.dataLim.ymin, -2 * best) - 0.1 * best)
     _finish(right, "loss")
     right.set_ylabel("nats a code below the guesser")
-    right.set_title("Gain on the guessers: above 0 is learnt", loc="left", fontsize=10)
+    right.set_title("Gain: above 0 is learnt")
     return figure
 
 
+@styled
 def plot_parts(validation: Rows, baselines: Mapping[str, Any] | None, parts: Mapping[str, str], line: str) -> Figure:
     """Draw the validation loss of parts of the codes: curves on the left, the last values and the guessers' right.
 
@@ -79,31 +90,33 @@ def plot_parts(validation: Rows, baselines: Mapping[str, Any] | None, parts: Map
     line : str
         What to say above the figure.
     """
-    figure = titled_figure((10, max(3.4, 1.4 + 0.36 * len(parts))), line)
+    figure = titled_figure((WIDTH, max(3.4, 1.4 + 0.36 * len(parts))), line)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for number, column in enumerate(parts):
-        draw_curve(left, validation, column, color=PALETTE[number % len(PALETTE)], label=parts[column], marked=True)
+        draw_curve(left, validation, column, color=palette(number), label=parts[column], marked=marker(number))
     _finish(left, "loss")
     # below, where no curve runs through it
-    figure.legend(*left.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=6, loc="outside lower left")
-    left.set_title("Validation loss while training", loc="left", fontsize=10)
+    figure.legend(*left.get_legend_handles_labels(), ncols=6, loc="outside lower left")
+    left.set_title("Validation loss while training")
     heights = -np.arange(len(parts), dtype=float)
-    for guesser, marker in zip(GUESSERS, ("|", "d"), strict=True):
+    for guesser, shape in zip(GUESSERS, ("|", "d"), strict=True):
         scores = [(baselines or {}).get(guesser, {}).get(column, np.nan) for column in parts]
-        style = {"markersize": 13, "markeredgewidth": 2} if marker == "|" else {"markersize": 6, "markerfacecolor": "w"}
-        right.plot(scores, heights, linestyle="", marker=marker, color=AMBER, label=GUESSERS[guesser][0], **style)
+        style = {"markersize": 13, "markeredgewidth": 2} if shape == "|" else {"markersize": 6, "markerfacecolor": "w"}
+        right.plot(scores, heights, linestyle="", marker=shape, color=AMBER, label=GUESSERS[guesser][0], **style)
     scores = [last_value(validation, column) for column in parts]
-    right.scatter(scores, heights, s=60, color=[PALETTE[n % len(PALETTE)] for n in range(len(parts))], zorder=5)
-    right.set_yticks(heights, list(parts.values()), fontsize=8)
+    right.scatter(scores, heights, s=60, color=[palette(n) for n in range(len(parts))], zorder=5)
+    right.set_yticks(heights, list(parts.values()))
+    right.xaxis.set_major_locator(MaxNLocator(4))
     right.set(xlabel="loss (nats a code)", ylim=(heights[-1] - 0.6, 0.6))
     right.grid(axis="y", color=FAINT, alpha=0.3)
-    right.spines[["top", "right", "left"]].set_visible(False)
+    right.spines["left"].set_visible(False)
     right.tick_params(axis="y", length=0)
-    figure.legend(*right.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=2, loc="outside lower right")
-    right.set_title("Model (dots) and guessers at the end", loc="left", fontsize=10)
+    figure.legend(*right.get_legend_handles_labels(), ncols=2, loc="outside lower right")
+    right.set_title("Model (dots) and guessers at the end")
     return figure
 
 
+@styled
 def plot_pace(metrics: Rows, line: str) -> Figure | None:
     """Draw learning rate, gradient norm and speed, as far as they were logged; None if nothing of it was."""
     there = [name for name in _PACE if any(name in row for row in metrics)]
@@ -111,16 +124,14 @@ def plot_pace(metrics: Rows, line: str) -> Figure | None:
         return None
     columns = len(there) if len(there) <= 4 else 3
     lines = -(-len(there) // columns)
-    figure = titled_figure((11, 2.7 * lines), line)
+    figure = titled_figure((WIDTH, 2.7 * lines), line)
     every = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, name in zip(every, there, strict=False):
         draw_curve(axes, metrics, name, color=ACCENT)
         _finish(axes, name)
-        axes.set_ylabel("")
-        axes.set_ylim(bottom=0)
+        axes.set(ylabel=_PACE[name], ylim=(0, None))
         if name in _SHARES:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_title(_PACE[name], loc="left", fontsize=9)
     for axes in every[len(there) :]:
         axes.axis("off")
     return figure
@@ -140,18 +151,19 @@ def draw_curve(
     *,
     color: str,
     label: str | None = None,
-    marked: bool = False,
-    dashes: Dashes = (0, ()),
+    marked: bool | str = False,
+    dashes: Dashes = SOLID,
 ) -> None:
-    """Draw a column over steps; a long one also smoothed, over a fiftieth of its length."""
+    """Draw a column over steps, marked by dots or by a marker; a long one also smoothed, over a 50th of its length."""
     points = [(row["step"], row[name]) for row in rows if name in row]
     if not points:
         return
     steps_N, value_N = np.array(points, dtype=float).T
-    marker = "o" if marked and len(points) <= 30 else "." if len(points) == 1 else ""
+    shape = "o" if marked is True or len(points) == 1 else marked or ""
+    shape = shape if len(points) <= 30 else ""
     long = len(points) >= MOST_POINTS
-    axes.plot(steps_N, value_N, color=color, linewidth=0.6 if long else 1.4, alpha=0.45 if long else 1.0,
-              marker=marker, markersize=3.5, linestyle=dashes, label=None if long else label)  # fmt: skip
+    faint: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.45} if long else {"linewidth": 1.4, "label": label}
+    axes.plot(steps_N, value_N, color=color, marker=shape, markersize=4, linestyle=dashes, **faint)
     if long:
         width = len(points) // 50 // 2 * 2 + 1
         smooth = np.convolve(value_N, np.full(width, 1 / width), mode="valid")
@@ -179,4 +191,3 @@ def _finish(axes: Axes, name: str) -> None:
         axes.set_ylabel("codes predicted right")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.spines[["top", "right"]].set_visible(False)

@@ -10,11 +10,10 @@ import torch
 
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
-from megxl.placing import placed
 from megxl.reporting.examination import Examination, examine
-from megxl.reporting.figures import ALARM
-from megxl.reporting.html import facts_table, flattened
+from megxl.reporting.html import facts_table, folded
 from megxl.reporting.masked_windows import validation_windows
+from megxl.reporting.page import new_page, save_page
 from megxl.reporting.reconstruction import code_vectors
 from megxl.reporting.reconstruction_figures import (
     code_ranks,
@@ -23,6 +22,7 @@ from megxl.reporting.reconstruction_figures import (
     plot_sensor_accuracy,
     plot_signal,
 )
+from megxl.reporting.style import ALARM
 from megxl.reporting.training_figures import GUESSERS, plot_learning, plot_pace, plot_parts
 from megxl.reporting.training_tables import (
     level_columns,
@@ -98,12 +98,10 @@ def write_training_report(
     InputError
         Less than one window; a file of the run that is damaged.
     """
-    import mne
-
     if windows < 1:
         raise InputError(f"windows = {windows}: at least one validation window a corpus has to be looked at.")
     model, lacking = _load(run, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    report = mne.Report(title=f"MEG-XL training: {run.name}", image_format="png", verbose="ERROR")
+    report = new_page(f"MEG-XL training: {run.name}")
     report.add_html(summary_html(run, model, lacking), "Summary", tags=())
     _add_curves(report, run)
     if model is not None:
@@ -115,12 +113,8 @@ def write_training_report(
     settings = {"Configuration": run.config.to_dict(), "Environment": run.environment()}
     if model is not None:
         settings["Model"] = model.provenance
-    details = (f"<h4>{escape(title)}</h4>{facts_table(flattened(part))}" for title, part in settings.items())
-    report.add_html("".join(details), "Settings and environment", tags=())
-    path = run.path / REPORT
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
-    return path
+    report.add_html(folded(settings), "Settings and environment", tags=())
+    return save_page(report, run.path / REPORT)
 
 
 def _load(run: Run, device: str | torch.device) -> tuple[MEGXL | None, str | None]:

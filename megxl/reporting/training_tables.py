@@ -10,8 +10,8 @@ from typing import Any
 
 from megxl.checkpoints.checkpoint import TRAINED_STEPS, weights_warning
 from megxl.model.megxl import MEGXL
-from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, grid_table, list_html, warning_html
+from megxl.reporting.style import ALARM
 from megxl.reporting.training_figures import GUESSERS, last_value
 from megxl.store.entry import StoredRecording
 from megxl.tokenizer.biocodec import BioCodec

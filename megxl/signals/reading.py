@@ -90,12 +90,14 @@ def open_recording(
     return raw
 
 
-def choose_channels(raw: mne.io.BaseRaw, channels: str = "auto", exclude: Sequence[str] = ()) -> list[str]:
+def choose_channels(
+    raw: mne.io.BaseRaw | mne.BaseEpochs, channels: str = "auto", exclude: Sequence[str] = ()
+) -> list[str]:
     """Name the sensors to use, in the order of the file, with those that are marked bad and without reference sensors.
 
     Parameters
     ----------
-    raw : mne.io.BaseRaw
+    raw : mne.io.BaseRaw or mne.BaseEpochs
         The recording.
     channels : {"auto", "meg", "mag", "grad", "eeg", "meg+eeg"}
         "auto" takes MEG sensors if there are any, else electrodes. Axial gradiometers (CTF, KIT) are "grad".
@@ -278,7 +280,7 @@ def _refuse_later_part(path: Path) -> None:
         raise InputError(f"{path.name} is a later part of a split recording; open {first.name}, all parts are read.")
 
 
-def _count_channels(raw: mne.io.BaseRaw) -> dict[str, int]:
+def _count_channels(raw: mne.io.BaseRaw | mne.BaseEpochs) -> dict[str, int]:
     # MNE calls all sensors that measure in tesla "mag"; here the coil decides
     types = zip(raw.info["chs"], raw.get_channel_types(), strict=True)
     return dict(Counter(_MEG_NAMES.get(sensor_kind(channel), theirs) for channel, theirs in types))

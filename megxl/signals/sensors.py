@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from megxl.errors import InputError
+from megxl.signals.chs_info import completed_channels
 from megxl.signals.coils import (
     DEVICE_FRAME,
     ELECTRODE,
@@ -117,6 +118,30 @@ class SensorArray:
         array = cls(names=array_names, positions_C3=positions_C3, orientations_C3=orientations_C3, kinds_C=kinds_C)
         array.normalized_positions()  # refuses sensors that are all in one point, before any signal is read
         return array
+
+    @classmethod
+    def from_chs_info(cls, chs_info: Sequence[Mapping[str, Any]]) -> "SensorArray":
+        """Take the geometry of ``chs_info`` as braindecode's models do: one entry a row of the signal, in its order.
+
+        Parameters
+        ----------
+        chs_info : sequence of mapping
+            ``raw.info["chs"]``, or entries with ``ch_name``, ``kind`` (a number of MNE's or "eeg", "meg", "mag",
+            "grad"), ``loc`` (12 numbers, in metres; for electrodes 3 will do) and, for MEG sensors, ``coil_type``.
+
+        Raises
+        ------
+        InputError
+            As of `from_info`; entries that lack what is needed, or are no sensors.
+        """
+        channels = completed_channels(chs_info)
+        try:
+            return cls.from_info({"chs": channels}, [channel["ch_name"] for channel in channels])
+        except MissingPositions as error:
+            raise MissingPositions(
+                f"{error} For chs_info: take raw.info['chs'] after raw.set_montage(...), or give each entry its 'loc'.",
+                error.names,
+            ) from error
 
     def normalized_positions(self) -> np.ndarray:
         """Centre the positions and scale them to a mean squared norm of 1/3, as the model sees them.

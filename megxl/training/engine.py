@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 import megxl
-from megxl.checkpoints.files import read_checkpoint, write_checkpoint
+from megxl.checkpoints.files import read_checkpoint
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
 from megxl.model.pairing import CARRIED, READS_CODES
@@ -15,11 +15,12 @@ from megxl.training.config import PretrainConfig
 from megxl.training.data import PretrainData, Watcher
 from megxl.training.environment import is_first_process
 from megxl.training.insight import Insight
+from megxl.training.leaving import leave_model
 from megxl.training.loggers import make_loggers
 from megxl.training.module import PretrainModule
 from megxl.training.progress import Progress
 from megxl.training.running import begun, checkpoint_to_go_on_from, machine_options
-from megxl.training.runs import BASELINES, MODEL, Run
+from megxl.training.runs import BASELINES, Run
 from megxl.training.saving import Saver, step_in
 from megxl.training.starting import Start
 from megxl.training.stopping import StopRequest
@@ -58,7 +59,7 @@ def pretrain(config: PretrainConfig, *, watch: Watcher | None = None, tell: Call
     with begun(config, checked.notes, tell) as (run, stop, say):
         _train(run, checked, stop, watch, say)
         if is_first_process():
-            _write_model(run)
+            leave_model(run, "megxl")
             run.set_status("finished")
     return run
 
@@ -121,10 +122,3 @@ def _callbacks(run: Run, checked: Checked, stop: StopRequest, tell: Callable[[st
         tell=tell,
     )
     return [*averaging, Start(run, tell), throughput, insight, Progress(insight), stop, saver]
-
-
-def _write_model(run: Run) -> None:
-    """Write the weights of the last checkpoint (their average, if one is kept) in our own format."""
-    newest = run.checkpoint_to_resume()
-    assert newest is not None, "a training ends with a checkpoint"
-    write_checkpoint(run.path / MODEL, read_checkpoint(newest, kind="megxl"), overwrite=True)

@@ -7,6 +7,7 @@ from megxl.training.recordings_data import RecordingsData
 from megxl.training.running import Tell
 from megxl.training.runs import SPLIT, Run, write_json
 from megxl.training.scheduled import Scheduled
+from megxl.training.trained_on import told_of
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -30,6 +31,7 @@ class Start(Callback):
         every = trainer.val_check_interval = min(-(-asked // accumulated) * accumulated, batches)
         assert isinstance(pl_module, Scheduled)
         pl_module.told["recordings"] = split = _split(data)  # so that nobody need evaluate on them unknowingly
+        pl_module.told["data"] = told_of({part: windows.recordings for part, windows in data.windows.items()})
         if not trainer.is_global_zero:
             return
         write_json(self.run.path / SPLIT, split)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from megxl.checkpoints.checkpoint import Checkpoint
 from megxl.checkpoints.files import read_checkpoint, write_checkpoint
-from megxl.checkpoints.hub import default_codec, fetch, is_hub_name, push
+from megxl.checkpoints.hub import default_codec, fetch, is_hub_name
 from megxl.errors import InputError
 from tests.checkpoints.making import codec_file, model_file
 
@@ -32,7 +31,7 @@ def repository(tmp_path, monkeypatch) -> Path:
             raise hub.errors.EntryNotFoundError("404")
         return str(folder / file)
 
-    monkeypatch.setattr("megxl.checkpoints.hub._reachable", lambda: True)
+    monkeypatch.setattr("megxl.checkpoints.hub.reachable", lambda: True)
     monkeypatch.setattr(hub, "hf_hub_download", download)
     monkeypatch.setattr(hub, "list_repo_files", lambda name, revision=None: sorted(p.name for p in folder.iterdir()))
     monkeypatch.chdir(tmp_path)
@@ -165,26 +164,6 @@ def test_offline_it_says_at_once_and_only_what_to_put_where(tmp_path, name, netw
     assert said.stderr == ""
     assert f"of the name {name}, and the hub cannot be reached" in said.stdout and "meg-xl-med.ckpt" in said.stdout
     assert "https://huggingface.co/pnpl/MEG-XL by hand and give the path" in said.stdout
-
-
-def test_a_checkpoint_is_uploaded_as_a_folder(monkeypatch, tmp_path):
-    calls = []
-
-    class Api:
-        def create_repo(self, repo_id, *, private, exist_ok):
-            calls.append((repo_id, private, exist_ok))
-            return f"https://huggingface.co/{repo_id}"
-
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
-            calls.append((repo_id, sorted(p.name for p in Path(folder_path).iterdir())))
-
-    monkeypatch.setattr(hub, "HfApi", Api)
-    checkpoint = read_checkpoint(codec_file(tmp_path))
-    assert isinstance(checkpoint, Checkpoint)
-    assert push(checkpoint, "org/name", private=False) == "https://huggingface.co/org/name"
-    assert calls == [("org/name", False, True), ("org/name", ["README.md", "config.json", "model.safetensors"])]
-    with pytest.raises(InputError, match="no checkpoint folder"):
-        push(tmp_path, "org/name")
 
 
 def test_the_default_codec_is_found_or_its_place_is_named(tmp_path, monkeypatch):

@@ -60,6 +60,26 @@ def test_every_corpus_is_here_or_can_be_got(monkeypatch, tmp_path, capsys):
     assert all(one["licence"] and one["page"].startswith("https://") for one in told.values())
 
 
+def test_what_is_missing_is_told_with_size_steps_and_where_to_put_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("RADBOUD_USERNAME", raising=False)
+    (tmp_path / "armeni").mkdir()
+    assert main(["doctor", "--data", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "size some 650 people" in said and "step 1 Apply at https://camcan-archive" in said
+    assert f"put it into {tmp_path / 'camcan'}. Looked for: TASK/sub-*" in said  # nothing may fetch it
+    assert f"get it megxl fetch smn4lang {tmp_path / 'smn4lang'} (with --dry-run" in said
+    assert f"then megxl prepare armeni {tmp_path / 'armeni'} --store STORE" in said
+    assert "biocodec_ckpt.pt no; get it from https://github.com/usc-sail/BioCodec and put it at brainstorm/" in said
+    assert f"free for corpora {shutil.disk_usage(tmp_path).free / 1e9:,.0f} GB at {tmp_path}" in said
+
+
+def test_without_a_folder_of_corpora_nothing_is_said_to_be_missing(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("not looked for: name the folder of the corpora with --data") == len(ORIGINS)
+    assert "free for corpora" not in said
+
+
 def test_recordings_of_a_corpus_are_counted(tmp_path, capsys):
     for session in ("001", "002"):
         (tmp_path / "armeni" / "sub-001" / f"ses-{session}" / "meg" / f"sub-001_ses-{session}_task-compr_meg.ds").mkdir(

@@ -175,13 +175,13 @@ MISTAKES = {
     "neither file nor folder": ("info", "/dev/null"),
     "an endless name to describe": ("info", 256 * "f"),
     "an archive of others": ("info", "{in}/other.npz"),
-    "a demo of nothing": ("demo", "{in}/nothing.fif", "--out", "{place}/demo"),
-    "a demo of a text": ("demo", "{in}/notes.txt", "--out", "{place}/demo"),
+    "a demo of nothing": ("demo", "--recording", "{in}/nothing.fif", "--out", "{place}/demo"),
+    "a demo of a text": ("demo", "--recording", "{in}/notes.txt", "--out", "{place}/demo"),
     "a demo below a file": ("demo", "--out", "{in}/notes.txt/demo"),
     "a demo into a file": ("demo", "--out", "{in}/notes.txt"),
     "figures to nowhere": ("bench", "model", "--json", "{place}/no/speed.json"),
     "a bench on no device": ("bench", "model", "--device", "foo"),
-    "a demo without end": ("demo", "--out", "{place}/demo", "--seconds", "1e9"),
+    "a demo of no processors": ("demo", "--out", "{place}/demo", "--processors", "0"),
 }
 
 

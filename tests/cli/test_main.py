@@ -14,6 +14,10 @@ import torch
 
 import megxl
 from megxl.cli import COMMANDS, _parser, main
+from megxl.corpora.simulated import make_recording
+from megxl.model.megxl import MEGXL
+from megxl.sizes import PRESETS
+from megxl.tokenizer.biocodec import BioCodec
 
 
 def test_the_help_is_the_table_of_contents(capsys):
@@ -112,13 +116,17 @@ def test_signals_are_handled_only_while_a_command_runs(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_it_and_nothing_half_written_is_left(tmp_path, number, code):
-    arguments = [sys.executable, "-m", "megxl", "demo", "--out", tmp_path / "demo", "--seconds", "120"]
+    make_recording(120).save(tmp_path / "long_raw.fif", verbose="ERROR")
+    model = MEGXL(PRESETS["med"], BioCodec()).save_pretrained(tmp_path / "model")
+    (tmp_path / "out").mkdir()
+    arguments = [sys.executable, "-m", "megxl", "embed", tmp_path / "long_raw.fif", "--model", model, "--out"]
+    arguments.append(tmp_path / "out" / "features.npz")
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert process.stderr is not None
     assert "preparing" in process.stderr.readline()
     time.sleep(1.0)  # in the middle of embedding
-    assert any(path.name.endswith(".partial") for path in (tmp_path / "demo").iterdir())
+    assert any(path.name.endswith(".partial") for path in (tmp_path / "out").iterdir())
     process.send_signal(number)
     assert "megxl: stopped" in process.stderr.read()
     assert process.wait() == code
-    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["simulated_raw.fif"]
+    assert list((tmp_path / "out").iterdir()) == []

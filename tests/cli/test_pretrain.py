@@ -13,7 +13,7 @@ from megxl.cli.pretrain import _EXAMPLES
 from megxl.training.config import PretrainConfig
 from megxl.training.configuring import compose
 from megxl.training.runs import Run
-from tests.training.small_run import command, environment, make_codec, make_store, pretrain_command, write_config
+from tests.training.small_run import command, environment, make_codec, make_store, pretrain_here, write_config
 
 PUBLISHED = "train_criss_cross_multi_50hz_med"
 
@@ -87,17 +87,16 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_leaves_a_run_and_says_where_it_is(folder):
-    done = pretrain_command(folder, "training.max_steps=3")
-    assert done.returncode == 0, done.stderr
+def test_a_training_leaves_a_run_and_says_where_it_is(folder, capsys):
+    assert pretrain_here(folder, "training.max_steps=3") == 0
+    said = capsys.readouterr().out
     run = Run.open(folder / "run")
     assert run.status["state"] == "finished" and run.status["step"] == 3
-    assert "steps            3" in done.stdout and str(folder / "run" / "report.html") in done.stdout
+    assert "steps            3" in said and str(folder / "run" / "report.html") in said
     guessed = min((run.baselines() or {})[name]["loss"] for name in ("unigram", "last_token"))
-    assert f"{run.validation()[-1]['loss']:.4f} (the better guesser: {guessed:.4f})" in done.stdout
+    assert f"{run.validation()[-1]['loss']:.4f} (the better guesser: {guessed:.4f})" in said
     assert (folder / "run" / "report.html").is_file() and (folder / "run" / "model").is_dir()
-    again = pretrain_command(folder, "training.max_steps=3")
-    assert again.returncode == 2 and "exists already" in again.stderr
+    assert pretrain_here(folder, "training.max_steps=3") == 2 and "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.slow

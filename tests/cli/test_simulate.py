@@ -68,3 +68,16 @@ def test_vectors_of_ones_own(tmp_path):
     command = ["simulate", str(out), "--corpus", "recipe", "--minutes", "1", "--vectors", str(tmp_path / "v.npz")]
     assert main(command) == 0
     assert np.load(out / "ground_truth" / "sub-01.npz")["weight_JMD"].shape[2] == 5
+
+
+def test_vectors_of_an_encoder(tmp_path):
+    pytest.importorskip("wordllama")
+    from megxl.decoding.targets import open_encoder
+
+    out = tmp_path / "here"
+    command = ["simulate", str(out), "--corpus", "recipe", "--minutes", "1", "--vectors", "wordllama"]
+    assert main(command) == 0
+    with np.load(out / "ground_truth" / "words.npz") as table:
+        words, vectors_WD = table["word_W"].tolist(), table["vector_WD"]
+    assert set(words) == set(vocabulary())
+    np.testing.assert_array_equal(vectors_WD, open_encoder("wordllama").encode(words).numpy())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from megxl.corpora.simulation.arrays import sensor_system
+from megxl.errors import InputError
 from megxl.signals.sensors import ELECTRODE, GRADIOMETER, MAGNETOMETER
 
 
@@ -53,3 +54,34 @@ def test_slow_disturbances_come_from_far_away_or_from_each_electrode(helmet, cap
 
 def test_the_rate_is_that_asked_for(helmet):
     assert helmet.info["sfreq"] == 250.0 and sensor_system("biosemi32", 512.0).info["sfreq"] == 512.0
+
+
+def places(system) -> np.ndarray:
+    return np.array([channel["loc"][:3] for channel in system.info["chs"]])
+
+
+def nearest(places_C3: np.ndarray) -> float:
+    """Smallest distance of two sensors."""
+    apart_CC = np.linalg.norm(places_C3[:, None] - places_C3[None], axis=-1)
+    return float(apart_CC[np.triu_indices(len(places_C3), 1)].min())
+
+
+@pytest.mark.parametrize("number", [4, 16, 24])
+def test_some_magnetometers_lie_further_apart_than_any_at_random(helmet, number):
+    some = sensor_system(f"neuromag{number}", 250.0)
+    assert len(set(some.info["ch_names"])) == number and (some.kinds_C == MAGNETOMETER).all()
+    all_C3 = places(helmet)[helmet.kinds_C == MAGNETOMETER]
+    assert {tuple(place) for place in places(some)} <= {tuple(place) for place in all_C3}
+    rng = np.random.default_rng(number)
+    assert nearest(places(some)) > max(nearest(rng.permutation(all_C3)[:number]) for _ in range(200))
+
+
+def test_all_magnetometers_are_those_of_the_system(helmet):
+    names = np.array(helmet.info["ch_names"])[helmet.kinds_C == MAGNETOMETER]
+    assert sensor_system("neuromag102", 250.0).info["ch_names"] == names.tolist()
+
+
+@pytest.mark.parametrize("name", ["neuromag3", "neuromag103", "neuromag0"])
+def test_more_or_fewer_magnetometers_than_there_can_be_are_refused(name):
+    with pytest.raises(InputError, match=f"{name}.*neuromag4 to neuromag102"):
+        sensor_system(name, 250.0)

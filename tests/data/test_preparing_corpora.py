@@ -1,5 +1,6 @@
 """The published corpora in their native formats, and a cluster: prepared through the same task, and stored whole."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_a_local_cluster_stores_the_same_and_names_who_kills_it(tmp_path):
     here = Request(corpus=Small(), root=root, store=tmp_path / "here", workers=0)
     assert prepare_corpus(here).complete
     there = replace(here, store=tmp_path / "there", dask="local", workers=2)
+    environment = dict(os.environ)
     assert prepare_corpus(there).complete
+    assert dict(os.environ) == environment
     assert bytes_of(tmp_path / "there") == bytes_of(tmp_path / "here")
     result = prepare_corpus(replace(there, store=tmp_path / "deadly", corpus=Deadly()))
     assert [failed.key for failed in result.failed] == ["small/sub-02_task-rest"]

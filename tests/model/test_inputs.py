@@ -5,6 +5,8 @@ import torch
 
 from megxl.errors import InputError
 from megxl.model.megxl import MEGXL
+from megxl.signals.neuromag306 import neuromag306_channels
+from megxl.signals.sensors import SensorArray
 from megxl.sizes import MEGXLConfig
 from tests.model.test_embedding import array
 
@@ -67,3 +69,11 @@ def test_a_mask_that_hides_nothing(model):
 def test_a_signal_without_a_tokenizer(model):
     with pytest.raises(InputError, match="no tokenizer"):
         model(torch.randn(1, 5, 60), array(5))
+
+
+def test_chs_info_of_braindecode_stands_for_one_sensor_array(model):
+    chs_info = neuromag306_channels()[:15:3]
+    expected = model(CODES, SensorArray.from_info({"chs": chs_info}))
+    torch.testing.assert_close(model(CODES, chs_info), expected, rtol=0, atol=0)
+    with pytest.raises(InputError, match="5 sensors in 2 items"):
+        model(CODES, chs_info[:4])

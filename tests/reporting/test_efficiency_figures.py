@@ -42,7 +42,7 @@ def test_lines_differ_in_colour_marker_and_dashes(folders):
     (axes,) = plot_efficiency(make_curves(read_rows(folders)[0]), METRIC, 0.2, "where").axes
     one, other = (bars.lines[0] for bars in axes.containers)
     assert one.get_color() != other.get_color() and one.get_marker() != other.get_marker()
-    assert one.get_linestyle() != other.get_linestyle()
+    assert one._unscaled_dash_pattern != other._unscaled_dash_pattern
 
 
 @pytest.mark.parametrize(

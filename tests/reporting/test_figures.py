@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from megxl.extraction import embed_recording
-from megxl.reporting.figures import ALARM, code_perplexity, plot_code_usage, plot_prepared, plot_raw
+from megxl.reporting.figures import code_perplexity, plot_code_usage, plot_prepared, plot_raw
 from megxl.reporting.maps import plot_energy
+from megxl.reporting.style import ALARM
 from megxl.signals.preparation import prepare
 from tests.small import TRAINED, electrodes, short_recording, small_model
 

@@ -11,8 +11,8 @@ import pytest
 
 from megxl.data.preparing import Request, prepare_corpus
 from megxl.errors import InputError
-from megxl.reporting.figures import ALARM
 from megxl.reporting.quality_page import describe, plot_recording, write_quality_page
+from megxl.reporting.style import ALARM
 from megxl.store.store import Store
 from tests.data.small_corpus import Small, make_small, with_nan
 
@@ -71,7 +71,7 @@ def test_the_picture_shows_what_is_stored(store):
 def test_where_nothing_was_found_it_is_said(store, tmp_path):
     fine = replace(store.recording("small/sub-01_task-rest"), quality={}, bads=(), notes=[], word_notes=[])
     traces, _, places = plot_recording(fine).axes
-    assert places.get_title() == "6 sensors, nothing found" and not places.texts
+    assert places.get_title() == "6 sensors\nnothing found" and not places.texts
     assert ALARM not in {line.get_color() for line in traces.lines}
     page = write_quality_page(tmp_path / "page.html", [fine])
     assert "Nothing found." in page.read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
 from megxl.errors import InputError
-from megxl.reporting.figures import ALARM
 from megxl.reporting.maps import project
+from megxl.reporting.style import ALARM
 from megxl.reporting.word_locked import WordLocked, word_locked
 from megxl.reporting.word_page import plot_word_locked, write_word_page
 from megxl.signals.coils import MAGNETOMETER
@@ -74,7 +74,7 @@ def test_the_map_shows_the_magnetometers_at_the_peak():
     places, values = dots(axes)
     for row in np.flatnonzero(SENSORS.kinds_C == MAGNETOMETER):
         nearest = np.linalg.norm(places - project(SENSORS.positions_C3)[row], axis=1).argmin()
-        assert values[nearest] == given.average_CK[row, PEAK]
+        assert values[nearest] == pytest.approx(1e15 * given.average_CK[row, PEAK], rel=1e-12)  # fT
     assert len(values) == 6
 
 
@@ -87,7 +87,7 @@ def test_a_pair_of_gradiometers_is_drawn_by_its_size():
         rows = [row for row, name in enumerate(SENSORS.names) if name[:-1] == chip and name[-1] in "23" and row != BAD]
         size = np.sqrt(np.mean(given.average_CK[rows, PEAK] ** 2))
         nearest = np.linalg.norm(places - project(SENSORS.positions_C3)[rows].mean(axis=0), axis=1).argmin()
-        assert values[nearest] == pytest.approx(size, rel=1e-12)
+        assert values[nearest] == pytest.approx(1e13 * size, rel=1e-12)  # fT/cm
 
 
 def test_butterflies_are_parts_of_the_largest_of_each_kind():
@@ -116,7 +116,7 @@ def test_the_power_stands_against_chance():
 
 def test_the_scan_marks_the_shift_in_the_colour_of_the_verdict():
     given = result()
-    axes = axes_titled(plot_word_locked(given), "If the words came earlier or later")
+    axes = axes_titled(plot_word_locked(given), "With all words moved")
     (curve,) = [line for line in axes.lines if len(line.get_xdata()) == 201]
     np.testing.assert_array_equal(curve.get_xydata(), np.column_stack([given.delays_s, given.scan]))
     (mark,) = [line for line in axes.lines if len(set(line.get_xdata())) == 1]
@@ -138,7 +138,7 @@ def test_the_page_shows_each_recording_and_what_was_refused(tmp_path):
     results = [result(), replace(result(), key="files/sub-2", verdict="aligned", sentence="As it <should>.")]
     page = write_word_page(tmp_path / "words.html", results, ["files/x has <no> words."])
     text = page.read_text()
-    assert text.count("data:image/png") >= 2 and "files/x has &lt;no&gt; words." in text
+    assert text.count("data:image/webp") >= 2 and "files/x has &lt;no&gt; words." in text
     assert "As it &lt;should&gt;." in text and "<should>" not in text
     row = text.partition('<th scope="row">files/sub-1</th>')[2].partition("</tr>")[0]
     assert ">shifted</td>" in row and "<td>321</td><td>0.30 s</td><td>Moved.</td>" in row

@@ -84,13 +84,11 @@ def test_another_band_and_rate_equal_the_published_code(shared):
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "limit"), [("mne", 1e-6), ("fast", 1e-5)])
 @pytest.mark.parametrize("corpus", ["camcan", "armeni"])
-def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(shared, tmp_path, corpus, method, limit):
+def test_the_recording_stage_equals_the_published_code_on_a_miniature_corpus(shared, mini, corpus, method, limit):
     expected = json.loads((shared / "golden" / "data_reference.json").read_text())
-    builder = [sys.executable, shared / "tools" / "build_mini_corpora.py", shared / "realdata", tmp_path]
-    subprocess.run([*builder, "--seconds", "60", "--long", "160", "--only", corpus], check=True, capture_output=True)
     golden = np.load(shared / "golden" / "data_reference.npz")
     for number, stage in enumerate(expected["expected"][f"{corpus}/seg30"]["stageA"][:2]):
-        raw = open_recording(tmp_path / stage["raw"])
+        raw = open_recording(mini / stage["raw"])
         prepared = prepare(raw, stage["channel_names"], Preparation(method=method), bads="keep")
         key = f"{corpus}/seg30/stageA/rec{number:02d}"
         std_C = golden[f"{key}/std"]

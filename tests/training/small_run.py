@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from megxl.cli import main
 from megxl.sizes import BioCodecConfig
 from megxl.store.store import Store
 from megxl.tokenizer.biocodec import BioCodec
@@ -141,6 +142,11 @@ def pretrain_command(folder: Path, *overrides: str, seconds: float = 240) -> "su
     return subprocess.run(
         command(folder, *overrides), env=environment(), cwd=folder, capture_output=True, text=True, timeout=seconds
     )
+
+
+def pretrain_here(folder: Path, *overrides: str) -> int:
+    """Run ``megxl pretrain`` on the written settings in this process; returns its exit code."""
+    return main(command(folder, *overrides)[3:])
 
 
 def overrides(folder: Path, **changes: Any) -> list[str]:

@@ -316,7 +316,7 @@ def test_the_wheel_takes_the_configurations_along_and_they_are_found_there(tmp_p
             place.write_bytes(path.read_bytes())
     monkeypatch.setattr(megxl, "__file__", str(tmp_path / "megxl" / "__init__.py"))
     assert configs_dir() == tmp_path / "megxl" / "configs"
-    others = {*TokenizerConfig.groups, *WordsConfig.groups, "paper"}
+    others = {*TokenizerConfig.groups, *WordsConfig.groups, "paper", "demo"}
     assert {path.name for path in configs_dir().iterdir() if path.is_dir()} == {*PretrainConfig.groups, *others}
     assert compose("pretrain", ["model=tiny"]).model.latent_dim == 64
     monkeypatch.setattr(megxl, "__file__", str(tmp_path / "nowhere" / "megxl" / "__init__.py"))

@@ -12,7 +12,7 @@ import pytest
 from megxl.errors import InputError
 from megxl.training.runs import Run
 from megxl.training.sweep import Sweep, seconds_of_recording
-from tests.training.small_run import command, environment, make_codec, make_store, pretrain_command, write_config
+from tests.training.small_run import command, environment, make_codec, make_store, pretrain_here, write_config
 
 FEW = ["corpora=simulated", "model=tiny"]
 
@@ -102,10 +102,10 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_each_run_and_leaves_out_finished_ones_when_it_goes_on(folder):
+def test_a_sweep_trains_each_run_and_leaves_out_finished_ones_when_it_goes_on(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
     words = ("-m", "training.max_steps=2,3", 'run="it\'s here"')
-    done = pretrain_command(folder, *words)
-    assert done.returncode == 0, done.stderr
+    assert pretrain_here(folder, *words) == 0
     runs = [folder / "it's here" / f"{n}_training.max_steps={n + 2}" for n in (0, 1)]
     rows = table(folder / "it's here")
     assert [(row["training.max_steps"], row["state"], row["step"]) for row in rows] == [
@@ -114,21 +114,21 @@ def test_a_sweep_trains_each_run_and_leaves_out_finished_ones_when_it_goes_on(fo
     for row, run in zip(rows, runs, strict=True):
         assert float(row["validation_loss"]) == Run.open(run).validation()[-1]["loss"]
         assert float(row["seconds_of_recording"]) == int(row["step"]) * 2 * 6.0
-    assert "see different amounts of recording" in done.stderr
+    assert "see different amounts of recording" in capsys.readouterr().err
 
-    again = pretrain_command(folder, *words)
-    assert again.returncode == 2 and "exists already. Go on with the sweep (resume=auto)" in again.stderr
+    assert pretrain_here(folder, *words) == 2
+    assert "exists already. Go on with the sweep (resume=auto)" in capsys.readouterr().err
     weights = (runs[0] / "model" / "model.safetensors").stat().st_mtime_ns
-    more = pretrain_command(folder, *words, "resume=auto")
-    assert more.returncode == 0 and more.stderr.count("finished already") == 2
+    assert pretrain_here(folder, *words, "resume=auto") == 0
+    assert capsys.readouterr().err.count("finished already") == 2
     assert (runs[0] / "model" / "model.safetensors").stat().st_mtime_ns == weights
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_does_not_end_the_sweep(folder):
+def test_a_run_that_fails_does_not_end_the_sweep(folder, monkeypatch):
+    monkeypatch.chdir(folder)
     # the first value passes all checks of the configuration and fails at the check of masks against windows
-    done = pretrain_command(folder, "-m", "model.num_subsegments_to_mask=5,1", "training.max_steps=1", "run=s")
-    assert done.returncode == 1
+    assert pretrain_here(folder, "-m", "model.num_subsegments_to_mask=5,1", "training.max_steps=1", "run=s") == 1
     assert [row["state"] for row in table(folder / "s")] == ["not begun", "finished"]
 
 

@@ -37,10 +37,13 @@ class Origin:
         What a person has to do for access.
     note : str
         What the usual files lack, and how to get it.
+    size : str
+        How many people and hours, and how large, as far as it is known without asking the source.
     """
 
     page: str
     patterns: tuple[str, ...]
+    size: str
     source: Callable[[], Source] | None = None
     needs: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -274,28 +277,32 @@ def _asked(name: str) -> Iterator[None]:
 _RADBOUD_STEPS = (
     "Log in at https://data.ru.nl (ORCID or institution), open the collection and accept its data use agreement.",
     "In your profile there, find the user name and password for WebDAV access.",
-    "export RADBOUD_USERNAME=... RADBOUD_PASSWORD=... and run this command again.",
+    "export RADBOUD_USERNAME=... RADBOUD_PASSWORD=... and give the command that fetches it.",
 )
 
 ORIGINS: dict[str, Origin] = {
     "libribrain": Origin(
         page="https://huggingface.co/datasets/pnpl/LibriBrain",
         patterns=("*/derivatives/**",),
+        size="1 listener, over 50 h; some 55 GB (by arithmetic)",
         source=lambda: HuggingFace("pnpl/LibriBrain"),
     ),
     "smn4lang": Origin(
         page="https://openneuro.org/datasets/ds004078",
         patterns=("sub-*/meg/**", "derivatives/annotations/time_align/**"),
+        size="12 listeners, 6 h each; the MEG some 320 GB (by arithmetic)",
         source=lambda: OpenNeuro("ds004078"),
     ),
     "meg_masc": Origin(
         page="https://osf.io/ag3kj",
         patterns=("sub-*/ses-*/**",),
+        size="27 listeners, 2 h each",
         source=OSF,
     ),
     "armeni": Origin(
         page="https://data.ru.nl/collections/di/dccn/DSC_3011085.05_995",
         patterns=("sub-*/ses-*/meg/**",),
+        size="3 listeners, 10 h each; some 8 GB an hour",
         source=lambda: Radboud("Armeni2022"),
         needs=_CREDENTIALS,
         steps=_RADBOUD_STEPS,
@@ -303,6 +310,7 @@ ORIGINS: dict[str, Origin] = {
     "mous": Origin(
         page="https://data.ru.nl/collections/di/dccn/DSC_3011020.09_236",
         patterns=("sub-A*/meg/**",),
+        size="some 200 people, half of them readers",
         source=lambda: Radboud("Schoffelen2019"),
         needs=_CREDENTIALS,
         steps=_RADBOUD_STEPS,
@@ -312,6 +320,7 @@ ORIGINS: dict[str, Origin] = {
     "camcan": Origin(
         page="https://camcan-archive.mrc-cbu.cam.ac.uk/dataaccess/",
         patterns=(),
+        size="some 650 people, 306 sensors; rest and a sensorimotor task",
         steps=(
             "Apply at https://camcan-archive.mrc-cbu.cam.ac.uk/dataaccess/ and accept the data use agreement.",
             "When access is granted, copy the raw MEG of the second stage: cc700/meg/pipeline/release005/BIDSsep.",
@@ -321,6 +330,7 @@ ORIGINS: dict[str, Origin] = {
     "omega": Origin(
         page="https://www.mcgill.ca/bic/omega-registration",
         patterns=(),
+        size="rest, 275 sensors",
         steps=(
             "Register at https://www.mcgill.ca/bic/omega-registration and accept the data use agreement.",
             "When access is granted, copy the BIDS folders of the subjects, with their CTF .ds folders.",

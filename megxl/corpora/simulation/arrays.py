@@ -4,6 +4,7 @@ Letters: C sensors, N dipoles, K slow disturbances.
 """
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import mne
 
 NEUROMAG = "neuromag306"
+_MAGNETOMETERS = re.compile(r"neuromag(?!306)\d+")
+_FEWEST = 4
 
 _NOISE_DENSITY = {MAGNETOMETER: 3.5e-15, GRADIOMETER: 3.5e-13, ELECTRODE: 2e-7}
 """White noise of a sensor and its surroundings, in T, T/m and V by the root of a hertz."""
@@ -81,17 +84,23 @@ class SensorSystem:
 
 
 def sensor_system(name: str, sfreq_hz: float) -> SensorSystem:
-    """Make a sensor system by its name: ``neuromag306`` or an electrode montage that MNE knows.
+    """Make a sensor system by its name.
+
+    Parameters
+    ----------
+    name : str
+        ``neuromag306``; ``neuromag24`` for 24 of its 102 magnetometers, spread evenly (any number from 4 on); or an
+        electrode montage that MNE knows.
+    sfreq_hz : float
+        Samples a second.
 
     Raises
     ------
     InputError
         An unknown name.
     """
-    if name == NEUROMAG:
-        from megxl.signals.reading import neuromag306_info
-
-        return magnetic_system(neuromag306_info(sfreq_hz), centre_3=np.zeros(3))
+    if name == NEUROMAG or _MAGNETOMETERS.fullmatch(name):
+        return magnetic_system(_neuromag(name, sfreq_hz), centre_3=np.zeros(3))
     info = _electrodes(name, sfreq_hz)
     # each electrode's skin and gel drift by themselves; the average reference takes the mean out
     drift_CK = _ELECTRODE_DRIFT_V * (np.eye(len(info["chs"])) - 1 / len(info["chs"]))
@@ -102,6 +111,30 @@ def magnetic_system(info: "mne.Info", centre_3: np.ndarray, template: Path | Non
     """Make the system of these MEG sensors around a head; slow disturbances come from far away."""
     drift_CK = far_field(info) * ([_FAR_FIELD_T] * 3 + [_FAR_GRADIENT_T_M] * 5)
     return SensorSystem(info=info, kinds_C=_kinds(info), drift_CK=drift_CK, centre_3=centre_3, template=template)
+
+
+def _neuromag(name: str, sfreq_hz: float) -> "mne.Info":
+    """All sensors, or some magnetometers: each as far as can be from those before it."""
+    import mne
+
+    from megxl.signals.reading import neuromag306_info
+
+    info = neuromag306_info(sfreq_hz)
+    if name == NEUROMAG:
+        return info
+    places = np.flatnonzero(_kinds(info) == MAGNETOMETER)
+    number = int(name.removeprefix("neuromag"))
+    if not _FEWEST <= number <= len(places):
+        raise InputError(
+            f"There is no sensor system {name!r}: choose neuromag{_FEWEST} to neuromag{len(places)} for so many "
+            f"magnetometers, or {NEUROMAG}."
+        )
+    positions_C3 = np.array([info["chs"][place]["loc"][:3] for place in places])
+    chosen, far_C = [int(positions_C3[:, 2].argmax())], np.full(len(places), np.inf)
+    while len(chosen) < number:
+        far_C = np.minimum(far_C, np.linalg.norm(positions_C3 - positions_C3[chosen[-1]], axis=1))
+        chosen.append(int(far_C.argmax()))
+    return mne.pick_info(info, places[np.sort(chosen)], verbose="ERROR")
 
 
 def _kinds(info: "mne.Info") -> np.ndarray:
@@ -115,8 +148,8 @@ def _electrodes(name: str, sfreq_hz: float) -> "mne.Info":
     if name not in known:
         near = difflib.get_close_matches(name, [NEUROMAG, *known], n=1, cutoff=0.3) or ["biosemi64"]
         raise InputError(
-            f"There is no sensor system {name!r}; did you mean {near[0]!r}? Allowed: {NEUROMAG}, or an electrode "
-            "montage of mne.channels.get_builtin_montages()."
+            f"There is no sensor system {name!r}; did you mean {near[0]!r}? Allowed: {NEUROMAG}, neuromag24 (so "
+            "many of its magnetometers), or an electrode montage of mne.channels.get_builtin_montages()."
         )
     montage = mne.channels.make_standard_montage(name)
     info = mne.create_info(montage.ch_names, sfreq_hz, "eeg")

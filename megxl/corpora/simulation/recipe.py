@@ -39,7 +39,8 @@ class Recipe:
     sfreq_hz : float
         Samples a second.
     system : str
-        ``neuromag306``, or the name of an electrode montage that MNE knows (``biosemi64``).
+        ``neuromag306``, ``neuromag24`` (so many of its magnetometers), or the name of an electrode montage that MNE
+        knows (``biosemi64``).
     snr : float
         Power of the responses to words divided by the power of all else, both between 0.5 and 20 Hz while words are
         heard, at the median sensor; 0: no response.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from megxl.data.preparing.pool import Loss, quieten
+from megxl.data.preparing.pool import Loss, environment_kept, quieten
 from megxl.errors import InputError
 
 _one_at_a_time = threading.Lock()
@@ -52,6 +52,8 @@ def _client(stack: ExitStack, address: str, workers: int) -> Any:
     from dask.distributed import Client, LocalCluster
 
     if address == "local":
+        # Dask sets the number of threads of its workers in this process, too, and of all that it starts later
+        stack.enter_context(environment_kept())
         how: dict[str, Any] = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
         return stack.enter_context(Client(stack.enter_context(LocalCluster(processes=True, **how))))
     where: dict[str, Any] = {"scheduler_file": address} if address.endswith(".json") else {"address": address}

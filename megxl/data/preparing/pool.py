@@ -166,23 +166,28 @@ def _dismiss(crew: Sequence[_Worker]) -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let a process that is started here calculate with one thread: libraries read this when they are loaded."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    with environment_kept():
+        os.environ.update(dict.fromkeys(_THREADS, "1"))
+        yield
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Leave the environment variables of this process as they were."""
+    before = dict(os.environ)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _serve(parent: Connection, work: Callable[[Any], Any]) -> None:
     """Live as a worker: until the parent hangs up, or ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # clear up what is begun
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     quieten()
     with suppress(EOFError, BrokenPipeError):
         parent.send(_READY)
@@ -198,10 +203,11 @@ def quieten() -> None:
         handler.setLevel(logging.ERROR)
 
 
-def _end_with_parent() -> None:
+def end_with_parent(grace_s: float = GRACE_S) -> None:
+    """Live in a thread of a child: when the parent is gone, stop as on a SIGTERM, or be killed."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)  # in the main thread, which then clears up
-    time.sleep(GRACE_S)
+    time.sleep(grace_s)
     os._exit(1)

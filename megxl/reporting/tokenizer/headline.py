@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from megxl.checkpoints.checkpoint import TRAINED_STEPS, weights_warning
-from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, list_html, warning_html
+from megxl.reporting.style import ALARM
 from megxl.reporting.tokenizer.opening import Look
 from megxl.reporting.tokenizer.score_figures import CONTROLS, Estimate, Scores
 from megxl.reporting.training_figures import last_value

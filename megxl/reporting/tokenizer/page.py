@@ -1,14 +1,13 @@
 """The page of a run that trains a tokenizer: what it gives back, against what; its codes; where it fails; settings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from megxl.placing import placed
-from megxl.reporting.html import facts_table, flattened
+from megxl.reporting.html import folded
+from megxl.reporting.page import new_page, save_page
 from megxl.reporting.tokenizer.curves import plot_code_learning, plot_learning
 from megxl.reporting.tokenizer.headline import summary_html, warnings_of
 from megxl.reporting.tokenizer.opening import Look, look_at
@@ -97,9 +96,7 @@ def write_tokenizer_report(
 
 def write_page(run: Run[TokenizerConfig], look: Look) -> Path:
     """Write the page of a run from what was found of it."""
-    import mne
-
-    report = mne.Report(title=f"MEG-XL tokenizer: {run.name}", image_format="png", verbose="ERROR")
+    report = new_page(f"MEG-XL tokenizer: {run.name}")
     warnings = warnings_of(look.codec, look.windows.recordings if look.windows else ())
     report.add_html(summary_html(run, look, warnings), "Summary", tags=())
     line = f"{run.name}: {state_of(run)}"
@@ -114,10 +111,7 @@ def write_page(run: Run[TokenizerConfig], look: Look) -> Path:
         report.add_html(windows_html(look.judged), "On what it was judged", tags=())
     report.add_html(split_html(run.split()), "Who trained, who validated", tags=())
     _add_settings(report, run, look.codec)
-    path = run.path / REPORT
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
-    return path
+    return save_page(report, run.path / REPORT)
 
 
 def _add_scores(report: "mne.Report", tokenizers: Mapping[str, Any], line: str, warning: str | None) -> None:
@@ -179,5 +173,4 @@ def _add_settings(report: "mne.Report", run: Run[TokenizerConfig], codec: BioCod
     told = {"Configuration": run.config.to_dict(), "Environment": run.environment()}
     if codec is not None:
         told["Tokenizer"] = {"provenance": codec.provenance, "recipe": codec.recipe}
-    details = (f"<h4>{escape(title)}</h4>{facts_table(flattened(part))}" for title, part in told.items())
-    report.add_html("".join(details), "Settings and environment", tags=())
+    report.add_html(folded(told), "Settings and environment", tags=())

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from megxl.reporting.figures import FAINT, INK, draw_code_usage, titled_figure
+from megxl.reporting.figures import draw_code_usage
 from megxl.reporting.maps import draw_group, project, sensor_groups
-from megxl.reporting.training_figures import PALETTE, Dashes
+from megxl.reporting.style import FAINT, INK, WIDTH, dashes, marker, palette, styled, titled_figure
 from megxl.signals.sensors import SensorArray
 
 Scores = Mapping[str, Any]
@@ -24,18 +24,17 @@ Estimate = Mapping[str, Any]
 CONTROLS = {"random": "random weights", "shuffled": "codes shuffled in time"}
 MEASURES = {"r": "Pearson r", "si_sdr_db": "SI-SDR (dB)", "variance_explained": "variance explained"}
 GAINS = {"gain_before": "before normalisation", "gain_after": "after normalisation"}
-MARKERS = "osD^vP*X"
-DASHES: tuple[Dashes, ...] = ((0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
+@styled
 def plot_scores(tokenizers: Mapping[str, Scores], line: str, warning: str | None = None) -> Figure:
     """Draw what tokenizers give back of held-out signals, with intervals, and below what controls of the first do."""
-    rows = [(name, scores, _colour(n), _colour(n)) for n, (name, scores) in enumerate(tokenizers.items())]
+    rows = [(name, scores, palette(n), palette(n)) for n, (name, scores) in enumerate(tokenizers.items())]
     controls = next(iter(tokenizers.values()))["controls"]
     rows += [
         (f"control: {label}", controls[name], INK, "white") for name, label in CONTROLS.items() if name in controls
     ]
-    figure = titled_figure((10, 1.7 + 0.42 * len(rows)), line, warning)
+    figure = titled_figure((WIDTH, 1.7 + 0.42 * len(rows)), line, warning)
     every = figure.subplots(1, len(MEASURES), sharey=True)
     heights = -np.arange(len(rows), dtype=float)
     for axes, (measure, label) in zip(every, MEASURES.items(), strict=True):
@@ -46,23 +45,25 @@ def plot_scores(tokenizers: Mapping[str, Scores], line: str, warning: str | None
         axes.axvline(0, color=FAINT, linewidth=1)
         axes.set_xlabel(label)
         axes.grid(axis="x", color=FAINT, alpha=0.3)
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     every[0].set_yticks(heights, [row[0] for row in rows])
     every[0].set_ylim(heights[-1] - 0.6, 0.6)
     return figure
 
 
+@styled
 def plot_codes(scores: Scores, line: str, warning: str | None = None) -> Figure:
     """Draw how often the codes of each level occur, and how many are in effective use."""
-    figure = titled_figure((10, 3.6), line, warning)
+    figure = titled_figure((WIDTH, 3.8), line, warning)
     draw_code_usage(figure, np.array([level["counts"] for level in scores["levels"]]))
     return figure
 
 
+@styled
 def plot_levels_and_disturbances(tokenizers: Mapping[str, Scores], line: str, warning: str | None = None) -> Figure:
     """Draw r by the number of levels decoded, and what noise and gain change of the codes."""
-    figure = titled_figure((11, 3.8), line, warning)
+    figure = titled_figure((WIDTH, 4.0), line, warning)
     left, middle, right = figure.subplots(1, 3)
     for number, (name, scores) in enumerate(tokenizers.items()):
         told = [(level["level"], level["r"]) for level in scores["levels"]]
@@ -72,22 +73,21 @@ def plot_levels_and_disturbances(tokenizers: Mapping[str, Scores], line: str, wa
         _draw_points(middle, [(one["amount"], one["r"]) for one in noise], number, name, hollow=True)
     left.set(xlabel="levels decoded, from the first", ylabel="Pearson r")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
-    left.set_title("What each level adds", loc="left", fontsize=10)
-    middle.set(xlabel="signal over noise (dB)", ylabel="share kept, or r")
+    left.set_title("What each level adds")
+    middle.set(xlabel="signal over noise (dB)", ylabel="share kept, or Pearson r")
     middle.invert_xaxis()
-    middle.set_title("Noise: codes kept (full), r (hollow)", loc="left", fontsize=10)
+    middle.set_title("Noise: codes kept (full), r (hollow)")
     _draw_gains(right, tokenizers)
-    for axes in (left, middle, right):
-        axes.spines[["top", "right"]].set_visible(False)
     for axes in (left, middle):
         axes.set_ylim(min(0.0, axes.dataLim.ymin), 1.03)
         axes.grid(axis="y", color=FAINT, alpha=0.3)
     if len(tokenizers) > 1:
-        figure.legend(*left.get_legend_handles_labels(), fontsize=8, frameon=False, ncols=4,
+        figure.legend(*left.get_legend_handles_labels(), ncols=4,
                       loc="outside lower center")  # fmt: skip
     return figure
 
 
+@styled
 def plot_sensors(sensors: Mapping[str, Any], line: str, warning: str | None = None) -> Figure:
     """Draw on the head how well each sensor is given back: r above, the share of its power that is lost below."""
     seen_C = np.array(sensors["rows_C"]) > 0
@@ -96,7 +96,7 @@ def plot_sensors(sensors: Mapping[str, Any], line: str, warning: str | None = No
         for values in (project(np.array(sensors["positions_C3"])), sensors["r_C"], sensors["error_C"])
     )
     groups, good_C = sensor_groups(_array(sensors, seen_C)), np.isfinite(r_C)
-    figure = titled_figure((10, 4.3 * len(groups)), line, warning)
+    figure = titled_figure((WIDTH, 4.3 * len(groups)), line, warning)
     rows: np.ndarray = figure.subplots(len(groups), 2, squeeze=False)
     for row, group in zip(rows, groups, strict=True):
         draw_group(row[0], group, r_C, good_C, xy_C2, label="Pearson r")
@@ -132,10 +132,10 @@ def _draw_points(
     low, high = (
         np.array([one["mean"] if one[end] is None else one[end] for _, one in told]) for end in ("low", "high")
     )
-    color = _colour(number)
+    color = palette(number)
     axes.errorbar(
         places, means, yerr=np.stack([means - low, high - means]).clip(min=0), color=color, linewidth=1.4, capsize=2.5,
-        elinewidth=1, linestyle=DASHES[number % len(DASHES)], marker=MARKERS[number % len(MARKERS)], markersize=5.5,
+        elinewidth=1, linestyle=dashes(number), marker=marker(number), markersize=5.5,
         markerfacecolor="white" if hollow else color, label=None if hollow else name,
     )  # fmt: skip
 
@@ -149,15 +149,11 @@ def _draw_gains(axes: Axes, tokenizers: Mapping[str, Scores]) -> None:
         kept = {(one["kind"], one["amount"]): one["kept"]["mean"] for one in scores["robustness"]}
         shares = [np.nan if kept.get(gain) is None else kept[gain] for gain in gains]
         places = -np.arange(len(gains)) + 0.4 - height * (number + 0.5)
-        bars = axes.barh(places, shares, height=0.9 * height, color=_colour(number), label=name)
+        bars = axes.barh(places, shares, height=0.9 * height, color=palette(number), label=name)
         if len(tokenizers) <= 2:
-            axes.bar_label(bars, [f"{100 * share:.0f} %" for share in shares], fontsize=8, padding=3)
-    axes.set_yticks(-np.arange(len(gains)), [f"x {amount:g}\n{GAINS[kind]}" for kind, amount in gains], fontsize=8)
+            axes.bar_label(bars, [f"{100 * share:.0f} %" for share in shares], padding=3)
+    axes.set_yticks(-np.arange(len(gains)), [f"x {amount:g}\n{GAINS[kind]}" for kind, amount in gains])
     axes.set(xlim=(0, 1.15), xlabel="codes kept, all levels")
     axes.set_xticks([0, 0.5, 1.0])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_title("Gain: codes kept", loc="left", fontsize=10)
-
-
-def _colour(number: int) -> str:
-    return PALETTE[number % len(PALETTE)]
+    axes.set_title("Gain: codes kept")

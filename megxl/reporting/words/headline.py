@@ -8,8 +8,8 @@ from megxl.checkpoints.checkpoint import weights_warning
 from megxl.decoding.codec_features import CodecBackbone
 from megxl.decoding.decoder import MEGXLBackbone
 from megxl.decoding.saved_decoder import SavedDecoder
-from megxl.reporting.figures import ALARM
 from megxl.reporting.html import facts_table, list_html, warning_html
+from megxl.reporting.style import ALARM
 from megxl.reporting.training_tables import simulated_warning, state_of
 from megxl.reporting.words.scores import TEST, Scored, difference_text, interval_text, score, told
 from megxl.store.entry import StoredRecording

@@ -10,9 +10,9 @@ import torch
 from megxl.data.groups import Grouping
 from megxl.decoding.saved_decoder import SavedDecoder
 from megxl.errors import InputError
-from megxl.placing import placed
-from megxl.reporting.figures import ALARM
-from megxl.reporting.html import facts_table, flattened
+from megxl.reporting.html import folded
+from megxl.reporting.page import new_page, save_page
+from megxl.reporting.style import ALARM
 from megxl.reporting.training_tables import state_of
 from megxl.reporting.words.confusion import best_candidates, confusion, mistakes
 from megxl.reporting.words.examination import Examination
@@ -94,8 +94,6 @@ def write_words_report(
     InputError
         Less than one group; a run beside it that has no predictions; a file of the run that is damaged.
     """
-    import mne
-
     if groups is not None and groups < 1:
         raise InputError(f"groups = {groups}: at least one test group has to be looked at.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -107,7 +105,7 @@ def write_words_report(
     lacking += [told] if told else []
     others = [score(other, scored.metric) for other in beside] if scored else []
     warnings = warnings_of(saved, recordings)
-    report = mne.Report(title=f"MEG-XL words: {run.name}", image_format="png", verbose="ERROR")
+    report = new_page(f"MEG-XL words: {run.name}")
     report.add_html(summary_html(run, scored, others, warnings, lacking), "Summary", tags=())
     line = f"{run.name}: {state_of(run)}"
     if scored is not None:
@@ -124,10 +122,7 @@ def write_words_report(
         _add_examined(report, seen, why, line, warnings[0] if warnings else None)
         report.add_html(passage_html(scored, _window(run.config), recordings, told), "The passage", tags=())
     _add_settings(report, run, saved)
-    path = run.path / REPORT
-    with placed(path, folder=False) as part:
-        report.save(part, open_browser=False, verbose="ERROR")
-    return path
+    return save_page(report, run.path / REPORT)
 
 
 def _or_why(make: Callable[[], T], lacking: list[str]) -> T | None:
@@ -196,5 +191,4 @@ def _add_settings(report: "mne.Report", run: Run[WordsConfig], saved: SavedDecod
     told = {"Run": about_of(run), "Configuration": run.config.to_dict(), "Environment": run.environment()}
     if saved is not None:
         told["Decoder"] = saved.spec.to_json() | {"preparation": saved.preparation}
-    details = (f"<h4>{escape(title)}</h4>{facts_table(flattened(part))}" for title, part in told.items())
-    report.add_html("".join(details), "Settings and environment", tags=())
+    report.add_html(folded(told), "Settings and environment", tags=())

@@ -3,7 +3,7 @@
   "use strict";
   const data = JSON.parse(document.getElementById("passage-data").textContent);
   const panel = document.getElementById("passage-panel");
-  const INK = "#1c2733", FAINT = "#9fb1bf", ACCENT = "#2a6f97", AMBER = "#c8813a", MAP = 120;
+  const { INK, FAINT, ACCENT, AMBER } = data.colours, MAP = 120;
 
   const add = (parent, tag, text, style) => {
     const made = document.createElement(tag);

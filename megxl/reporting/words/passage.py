@@ -10,8 +10,7 @@ import numpy as np
 
 from megxl.data.groups import Grouping
 from megxl.decoding.retrieval import scores
-from megxl.reporting.figures import ACCENT, FAINT, INK
-from megxl.reporting.training_figures import AMBER
+from megxl.reporting.style import ACCENT, AMBER, FAINT, INK, MUTED
 from megxl.reporting.words.examination import spread
 from megxl.reporting.words.scores import Scored
 from megxl.reporting.words.signals import LATENCIES_S, DrawnArray, read_word
@@ -28,7 +27,7 @@ _STYLE = f"""
 .pw b {{ display:block; font-weight:600; }} .pw span {{ display:block; font-size:.8em; }}
 .pw-first span {{ background:{ACCENT}; color:white; border-radius:.2em; padding:0 .3em; }}
 .pw-hit {{ border-bottom-color:{ACCENT}; }} .pw-first {{ border-bottom-color:{ACCENT}; }}
-.pw-miss {{ border-bottom:3px dotted {AMBER}; }} .pw-none b, .pw-none span {{ color:#5f6f7c; font-weight:400; }}
+.pw-miss {{ border-bottom:3px dotted {AMBER}; }} .pw-none b, .pw-none span {{ color:{MUTED}; font-weight:400; }}
 .pw[aria-pressed=true] {{ outline:2px solid {INK}; }} .pw:hover {{ background:{FAINT}44; }}
 #passage-panel {{ border:1px solid {FAINT}; border-radius:.3em; padding:1em; margin-top:1em; overflow-x:auto; }}
 """
@@ -56,6 +55,7 @@ def passage_html(scored: Scored, grouping: Grouping, recordings: Mapping[str, St
     content = {
         "words": words, "arrays": arrays, "latencies_s": LATENCIES_S, "offset_s": grouping.offset_s,
         "score": "cosine" if scored.predictions.targets_VD is not None else "score", "without_signal": without,
+        "colours": {"INK": INK, "FAINT": FAINT, "ACCENT": ACCENT, "AMBER": AMBER},
         "sfreq_hz": next((r.sfreq_hz for r in recordings.values()), 1.0),
     }  # fmt: skip
     lines, first = [], 0
@@ -63,7 +63,7 @@ def passage_html(scored: Scored, grouping: Grouping, recordings: Mapping[str, St
         columns = scored.predictions.occurrences
         place = f"{columns.recordings[group[0]]}, from {columns.onsets_s[group[0]]:.1f} s"
         buttons = "".join(_button(words[first + n], first + n) for n in range(len(group)))
-        lines.append(f'<p style="margin:.8em 0 .1em;font-size:.8em;color:#5f6f7c">{escape(place)}</p><p>{buttons}</p>')
+        lines.append(f'<p style="margin:.8em 0 .1em;font-size:.8em;color:{MUTED}">{escape(place)}</p><p>{buttons}</p>')
         first += len(group)
     return (
         f"<style>{_STYLE}</style>{_legend(scored)}{''.join(lines)}"

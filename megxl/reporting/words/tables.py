@@ -42,7 +42,8 @@ def sortable_table(heads: Sequence[str], rows: Iterable[Sequence[tuple[str, Cell
         for n, name in enumerate(heads)
     )
     return (
-        '<div style="max-height:32em;overflow:auto"><table class="table table-sm table-hover sortable" '
+        '<div style="max-height:32em;overflow:auto;margin-bottom:1em">'
+        '<table class="table table-sm table-hover sortable" '
         f'style="width:auto"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )
 

@@ -3,14 +3,14 @@
 import torch
 
 import megxl
-from megxl.checkpoints.files import read_checkpoint, write_checkpoint
 from megxl.errors import InputError
 from megxl.tokenizer.biocodec import BioCodec
 from megxl.training.environment import is_first_process
+from megxl.training.leaving import leave_model
 from megxl.training.loggers import make_loggers
 from megxl.training.preparation import Watcher
 from megxl.training.running import Tell, begun, checkpoint_to_go_on_from, machine_options
-from megxl.training.runs import MODEL, Run
+from megxl.training.runs import Run
 from megxl.training.saving import Saver, step_in
 from megxl.training.starting import Start
 from megxl.training.stopping import StopRequest
@@ -55,7 +55,7 @@ def train_tokenizer(
     with begun(config, checked.notes, tell) as (run, stop, say):
         _train(run, checked, stop, watch, say)
         if is_first_process():
-            _write_codec(run)
+            leave_model(run, "biocodec")
             run.set_status("finished")
     return run
 
@@ -108,10 +108,3 @@ def _callbacks(run: "Run[TokenizerConfig]", stop: StopRequest, tell: Tell) -> li
         tell=tell,
     )
     return [Start(run, tell), rows, TokenizerProgress(rows), stop, saver]
-
-
-def _write_codec(run: "Run[TokenizerConfig]") -> None:
-    """Write the weights of the last checkpoint in our own format."""
-    newest = run.checkpoint_to_resume()
-    assert newest is not None, "a training ends with a checkpoint"
-    write_checkpoint(run.path / MODEL, read_checkpoint(newest, kind="biocodec"), overwrite=True)

@@ -236,6 +236,10 @@ class Making:
         assert self.checked.model is not None
         return dict(self.checked.model.provenance)
 
+    def _licences(self) -> list[str]:
+        """Licences of the data of the decoder."""
+        return sorted({one.licence for one in self.data.groups.recordings if one.licence is not None})
+
     def _stamp(self, model: MEGXL, chosen: Mapping[str, Any]) -> None:
         """Say where fine-tuned weights come from, so that nobody evaluates them unknowingly on what they have seen."""
         started = self._started
@@ -252,6 +256,12 @@ class Making:
             "seed": self.config.seed,
             "started_from": started,
             "recordings": {corpus: parts},
+            "data": {corpus: {"hours": dict(self.data.hours), "licences": self._licences()}},
+            "validation": {
+                "task": "word-decoding",
+                "step": chosen["step"],
+                "metrics": {chosen["metric"]: {"model": chosen["value"]}},
+            },
         }
         kept = {name: value for name, value in model.recipe.items() if name == "rope_length"}
         model.recipe = kept | {"epoch": chosen["epoch"]} | ({} if steps is None else {"global_step": steps})

@@ -83,10 +83,11 @@ def group_words(chosen: ChosenWords, config: "WordsConfig") -> tuple[WordGroupSe
     _refuse_twins(chosen.stored)
     told = [recording for recording in chosen.stored if recording.words]
     if not told:
+        first = chosen.stored[0]
+        why = " ".join(first.word_notes) or "Their tables of events are missing or hold none."
         raise InputError(
-            f"None of the {counted(len(chosen.stored), 'recording')} of {chosen.corpus} has words (first: "
-            f"{chosen.stored[0].key}): their tables of events are missing or hold none. Look at them with "
-            "`megxl check-words STORE`, and prepare the recordings again."
+            f"None of the {counted(len(chosen.stored), 'recording')} of {chosen.corpus} has words (first: {first.key})."
+            f" {why} Mend that, and prepare the recordings again."
         )
     grouping = make_grouping(config.data)
     groups = word_groups(told, grouping)

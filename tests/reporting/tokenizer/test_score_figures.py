@@ -5,8 +5,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from megxl.reporting.figures import INK
 from megxl.reporting.maps import project
+from megxl.reporting.style import INK
 from megxl.reporting.tokenizer.score_figures import (
     plot_codes,
     plot_levels_and_disturbances,

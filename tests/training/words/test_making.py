@@ -59,6 +59,12 @@ def test_weights_say_what_they_saw_whatever_epoch_is_the_best_and_whoever_trains
     assert first["source"]["started_from"] == start and first["source"]["decoder_of"] == "first"
     assert first["source"]["epoch"] == 1 and first["steps"] == first["source"]["steps"] == 1201
     assert first["source"]["recordings"] == {"armeni": {part: making.keys(part) for part in ("train", "validation")}}
+    assert first["source"]["data"]["armeni"]["hours"] == making.data.hours
+    card = (folder / "backbone" / "README.md").read_text()
+    assert (
+        f"| {CHOSEN['metric']} | {CHOSEN['value']:.4g} |" in card
+        and "Word decoding on the validation recordings" in card
+    )
 
     allowed = {"evaluation__allow_seen": True, "model__criss_cross_checkpoint": str(folder / "backbone")}
     second = made(store, "second", **allowed)

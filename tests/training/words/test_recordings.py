@@ -99,8 +99,14 @@ def test_recordings_without_words_or_groups_are_told(tmp_path):
 def test_events_without_words_are_one_sentence(tmp_path):
     path = told(tmp_path / "store", [], seconds=20.0).folder.parents[1]
     config = words_config(path)
-    with pytest.raises(InputError, match=r"None of the 1 recording of armeni has words.*check-words"):
-        group_words(choose_recordings(config), config)
+    chosen = choose_recordings(config)
+    with pytest.raises(
+        InputError, match=r"None of the 1 recording of armeni has words.*Their tables of events are mis"
+    ):
+        group_words(chosen, config)
+    noted = replace(chosen, stored=(replace(chosen.stored[0], word_notes=["There is no events.tsv."]),))
+    with pytest.raises(InputError, match=r"has words.*\. There is no events.tsv\. Mend that, and prepare"):
+        group_words(noted, config)
 
 
 def test_too_few_words_for_a_group_are_one_sentence(store):

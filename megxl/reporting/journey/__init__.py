@@ -1,0 +1,1 @@
+"""One page that tells the whole way from a brain signal to decoded words, on a simulated listener."""
