@@ -26,9 +26,10 @@ class Way:
 
 FEW_SENSORS = "--system neuromag24 --sfreq 200"
 FEW_WORDS = (
-    "t5.model_name=wordllama data.words_per_segment=5 data.block_s=15 training.max_steps=2 training.num_workers=0 "
+    "t5.model_name=wordllama data.words_per_segment=5 training.max_steps=2 training.num_workers=0 "
     "model.word_mlp.hidden_dim=16 device=cpu evaluation.resamples=100 evaluation.permutations=20"
 )
+SHORT = {"data.block_s=60": "data.block_s=15"}
 FEW_STEPS = "training.max_steps=2 training.num_workers=0 training.persistent_workers=false training.pin_memory=false"
 OWN = {
     "megxl doctor": Way(),
@@ -41,13 +42,12 @@ OWN = {
     ),
     "megxl prepare bids my-study --store store --set words_column=word words_where=trial_type:word "
     "--report quality.html": Way(more="--workers 0", makes=("store/bids", "quality.html")),
-    "megxl finetune corpus=bids data.cache_dir=store model.criss_cross_checkpoint=meg-xl-med.ckpt run=runs/words": Way(
-        more=FEW_WORDS, makes=("runs/words/results.json", "runs/words/model")
-    ),
+    "megxl finetune corpus=bids data.cache_dir=store data.block_s=60 model.criss_cross_checkpoint=meg-xl-med.ckpt "
+    "run=runs/words": Way(SHORT, FEW_WORDS, makes=("runs/words/results.json", "runs/words/model")),
     "megxl report runs/words": Way(makes=("runs/words/report.html",)),
     "megxl check-words store --out words.html": Way(makes=("words.html",)),
-    "megxl finetune corpus=bids data.cache_dir=store model.criss_cross_checkpoint=meg-xl-med.ckpt control=noise "
-    "run=runs/noise": Way(more=FEW_WORDS, makes=("runs/noise/results.json",)),
+    "megxl finetune corpus=bids data.cache_dir=store data.block_s=60 model.criss_cross_checkpoint=meg-xl-med.ckpt "
+    "control=noise run=runs/noise": Way(SHORT, FEW_WORDS, makes=("runs/noise/results.json",)),
     "megxl evaluate runs/words --beside runs/noise": Way(),
     "megxl decode sub-01_meg.fif --words sub-01_words.tsv --model runs/words --out decoded.tsv "
     "--report decoded.html": Way(makes=("decoded.tsv", "decoded.html")),
@@ -93,7 +93,9 @@ PUBLISHED_WORDS = {
 ELSEWHERE = {
     "make demo": (".ci/run", "make demo"),
     "make test": (".ci/run", "make test"),
-    "megxl demo --recording sub-01_meg.fif": (".ci/run", "--recording"),
+    'make demo DEMO="--recording sub-01_meg.fif"': (".ci/run", "--recording"),
+    "python3 -m venv .venv": ("Makefile", "-m venv $(VENV)"),
+    ". .venv/bin/activate": (".ci/run", "megxl=.venv/bin/megxl"),
     "pip install -e '.[corpora,train,decode]' -c constraints.txt": ("Makefile", "-c constraints.txt"),
 }
 """By a pattern of the files of which one runs it, and what stands there."""

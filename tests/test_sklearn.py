@@ -24,6 +24,7 @@ from megxl.extraction import embed_recording
 from megxl.model.megxl import MEGXL
 from megxl.signals.sensors import SensorArray
 from megxl.sklearn import MEGXLFeatures
+from megxl.sklearn.trials import open_trials
 from megxl.sklearn.weights import find_model
 from megxl.tokenizer.biocodec import BioCodec
 from tests.small import TINY, TRAINED, electrodes, short_recording, small_model
@@ -146,6 +147,18 @@ def test_electrodes_are_referred_to_the_average_of_the_good_ones(model):
             transformer = MEGXLFeatures(model, reference=reference)
             distance = np.abs(transformer.fit_transform(moved) - transformer.fit_transform(epochs)).max()
             assert (distance < 1e-6) == same
+
+
+def test_an_electrode_that_is_silent_in_a_trial_stays_so_and_counts_for_nothing():
+    epochs = cut(electrodes(6), 1.2)
+    epochs._data[1, 0] = 3e-5  # flat in one trial alone
+    given_NCT, none_C = epochs.get_data(), np.zeros(len(epochs.ch_names), bool)
+    trials = open_trials(epochs, None, None, "auto")
+    found_NCT = trials.prepared(slice(None), epochs.info["sfreq"], none_C, "average")
+    for trial, first in ((0, 0), (1, 1)):
+        mean_T = given_NCT[trial, first:].mean(axis=0)
+        expected_CT = given_NCT[trial] - np.where(np.arange(len(none_C))[:, None] >= first, mean_T, 0.0)
+        np.testing.assert_allclose(found_NCT[trial], expected_CT, rtol=1e-5, atol=1e-12)
 
 
 def test_trials_do_not_depend_on_their_neighbours(model, epochs):

@@ -12,7 +12,18 @@ _SAID = {
     "si_sdr_db": "scale-invariant signal to distortion of the rebuilt signal, dB (higher is better)",
 }
 _COLUMNS = {"model": "these weights", "unigram": "guesser: how frequent codes are", "last_token": "guesser: last token"}
-_KEPT = ("file", "sha256", "format", "epoch", "steps", "seed", "decoder_of", "megxl_version", "lightning_version")
+_KEPT = (
+    "file",
+    "sha256",
+    "format",
+    "epoch",
+    "steps",
+    "seed",
+    "decoder_of",
+    "control",
+    "megxl_version",
+    "lightning_version",
+)
 _RECIPE = ("learning_rate", "warmup_steps", "training_steps", "signal")
 
 

@@ -76,6 +76,8 @@ def _refuse_before_asking(repo_id: str) -> None:
     from huggingface_hub.utils import validate_repo_id
 
     validate_repo_id(repo_id)
+    if "/" not in repo_id:  # the hub would make it for the user, and then look for it elsewhere
+        raise InputError(f"{repo_id!r} is no name of the hub: give org/name, with your user name or an organisation.")
     if get_token() is None:
         raise InputError(
             f"Nobody is logged in to the hub, so {repo_id} cannot be written: make a token with write access at "

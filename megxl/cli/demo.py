@@ -59,15 +59,28 @@ def run(args: argparse.Namespace) -> int:
     processors = _processors() if args.processors is None else args.processors
     if processors < 1:
         raise InputError(f"--processors {processors}: at least 1 is needed.")
-    if args.recording is not None:
-        from megxl.signals.reading import open_recording
-
-        open_recording(args.recording)  # refuses now rather than after minutes
-    size = QUICK if args.quick else FULL
+    recording = None if args.recording is None else _looked_at(args.recording)
+    there = None if args.overwrite else _described_in(args.out)
+    size = QUICK if args.quick or there == _described(QUICK) else FULL
     _enter(args.out, size, overwrite=args.overwrite)
-    _work(args.out, size, args.recording, processors)
-    _say(args.out, size, args.recording)
+    _work(args.out, size, recording, processors)
+    _say(args.out, size, recording)
     return 0
+
+
+def _looked_at(recording: Path) -> Path:
+    """Refuse a recording that cannot be embedded now rather than after minutes."""
+    from megxl.errors import InputError
+    from megxl.signals.montage import place_sensors
+    from megxl.signals.preparation import Preparation
+    from megxl.signals.reading import choose_channels, open_recording
+
+    raw = open_recording(recording)
+    place_sensors(raw.info, choose_channels(raw))
+    rate_hz, needed_hz = raw.info["sfreq"], Preparation().sfreq_hz
+    if rate_hz < needed_hz:
+        raise InputError(f"{recording.name} has {rate_hz:g} samples a second; at least {needed_hz:g} are needed.")
+    return recording.absolute()
 
 
 def _refuse_lacking() -> None:
@@ -87,29 +100,43 @@ def _processors() -> int:
 
 
 def _enter(folder: Path, size: "Size", *, overwrite: bool) -> None:
-    """Make the folder, or see that it holds the same demo."""
+    """Make the folder, or see that it holds the same demo and nothing else."""
     import shutil
 
-    from megxl.cli.demo_plan import CORPORA
+    from megxl.cli.demo_plan import CORPORA, ENTRIES
     from megxl.errors import InputError
     from megxl.training.runs import write_json
 
-    plan = folder / PLAN
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: the demo needs a folder (--out).")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not plan.is_file():
-            raise InputError(f"{folder} is a folder with something else in it; choose another one (--out).")
-        if overwrite:
-            shutil.rmtree(folder)
-        elif json.loads(plan.read_text()) != _described(size):
-            raise InputError(
-                f"{folder} holds a demo of another size or version; choose another folder (--out), or delete it and "
-                "begin anew with --overwrite."
-            )
-    (folder / CORPORA).mkdir(parents=True, exist_ok=True)
-    if not plan.is_file():
-        write_json(plan, _described(size))
+    entries = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    there = _described_in(folder)
+    others = [name for name in entries if name not in (PLAN, STEPS, *ENTRIES) and not name.startswith(".")]
+    if others or (entries and there is None):
+        raise InputError(
+            f"{folder} is a folder with something else in it ({(others or entries)[0]}); choose another one (--out)."
+        )
+    if there is not None and overwrite:
+        for name in (*ENTRIES, STEPS, PLAN):  # what says whose folder it is goes last
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif there not in (None, _described(size)):
+        raise InputError(
+            f"{folder} holds a demo of another size or version; choose another folder (--out), or delete it and begin "
+            "anew with --overwrite."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / PLAN, _described(size))
+    (folder / CORPORA).mkdir(exist_ok=True)
+
+
+def _described_in(folder: Path) -> Any:
+    """What the demo in a folder says of itself; None: there is none."""
+    try:
+        said = json.loads((folder / PLAN).read_text())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) and "megxl" in said else None
 
 
 def _described(size: "Size") -> dict[str, Any]:
@@ -125,7 +152,7 @@ def _work(folder: Path, size: "Size", recording: Path | None, processors: int) -
     from megxl.cli.demo_plan import plan
     from megxl.cli.demo_shown import shown_steps
 
-    steps = plan(folder, size, recording)
+    steps = plan(folder.absolute(), size, recording)
     done = sum(is_done(step, folder / STEPS) for step in steps)
     with shown_steps(len(steps), done) as shown:
         carry_out(steps, folder / STEPS, shown, processors)
@@ -166,7 +193,7 @@ def _journey(folder: Path, size: "Size", recording: Path | None) -> "Journey":
     from megxl.reporting.journey.journey import Journey
 
     runs = decoders(folder)
-    steps = plan(folder, size, recording)
+    steps = plan(folder.absolute(), size, recording)
     kept = {step.title: record(step.name, folder / STEPS) for step in steps}
     peaks = [one.peak_bytes for one in kept.values() if one is not None and one.peak_bytes is not None]
     return Journey(

@@ -10,6 +10,7 @@ import shlex
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import wait
@@ -28,6 +29,8 @@ LANES = 4
 GRACE_S = 30.0
 """How long a step that is told to stop may save what it has."""
 _LOOK_S = 0.5
+_BEGIN = "$ megxl "
+"""Of the line of a log that a command begins with."""
 _HEAVY = ("torch", "lightning.pytorch", "hydra", "mne", "transformers")
 """What most steps import: once for all of them, where processes can be forked."""
 
@@ -163,8 +166,13 @@ def _perform(step: Step, folder: Path, threads: int) -> None:
         contextlib.redirect_stderr(log),
     ):
         for command in step.commands:
-            log.write(f"$ megxl {shlex.join(command)}\n")
-            if code := main(command):
+            log.write(f"{_BEGIN}{shlex.join(command)}\n")
+            try:
+                code = main(command)
+            except Exception:  # a crash belongs into the log, not across the screen
+                traceback.print_exc()
+                code = 1
+            if code:
                 sys.exit(code)
     commands = [list(command) for command in step.commands]
     kept = Record(commands, round(time.monotonic() - began_s, 1), _peak_bytes())
@@ -205,10 +213,12 @@ def _dismiss(running: Sequence[_Running]) -> None:
 
 
 def _last_line(log: Path) -> str:
+    """What the newest command said last."""
     if not log.is_file():
         return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
-        lines = file.read().decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip() and not line.startswith("$ megxl")]
+        text = file.read().decode(errors="replace")
+    newest = text.rpartition(_BEGIN)[2].partition("\n")[2] if _BEGIN in text else text
+    said = [line.strip() for line in newest.split("\n") if line.strip()]
     return said[-1].removeprefix("megxl: error: ") if said else ""

@@ -10,8 +10,11 @@ SNRS = (4.0, 0.5, 0.0)
 SENSORS, SFREQ_HZ, WORDS_PER_MINUTE = 16, 250, 100
 WORD_SESSIONS = 8
 """Recordings of each listener for words; those that come after them, of the main one, are for what needs no words."""
-CORPORA = "corpora"
+CORPORA, REPORT = "corpora", "report.html"
+CODEC, MODEL, DECODERS, STORES, VECTORS = "codec", "pretrained", "decoders", "stores", "vectors"
 OWN_FEATURES, OWN_PAGE = "your_recording.npz", "your_recording.html"
+ENTRIES = (CORPORA, STORES, CODEC, MODEL, DECODERS, VECTORS, REPORT, OWN_FEATURES, OWN_PAGE)
+"""All that steps and page put into the folder of a demo."""
 SHOWN = "simulated/sub-01_ses-01_task-story"
 """Key of a recording that neither tokenizer nor pre-training saw."""
 
@@ -82,13 +85,13 @@ def listener_name(snr: float) -> str:
 
 def store_of(folder: Path, snr: float) -> Path:
     """Prepared recordings of a listener."""
-    return folder / "stores" / snr_name(snr)
+    return folder / STORES / snr_name(snr)
 
 
 def decoders(folder: Path) -> dict[str, Path]:
     """Runs of the decoders by name; ``fine-tuned`` is the one at the main signal-to-noise ratio."""
     names = ["fine-tuned", "from-scratch", "noise", *map(snr_name, SNRS[1:])]
-    return {name: folder / "decoders" / name for name in names}
+    return {name: folder / DECODERS / name for name in names}
 
 
 def plan(folder: Path, size: Size, recording: Path | None = None) -> list[Step]:
@@ -127,7 +130,7 @@ def _listener(folder: Path, size: Size, snr: float) -> Step:
 
 
 def _codec(folder: Path, size: Size) -> Step:
-    overrides = (*_silent(folder, size), f"training.max_steps={size.codec_steps}", _place("run", folder / "codec"))
+    overrides = (*_silent(folder, size), f"training.max_steps={size.codec_steps}", _place("run", folder / CODEC))
     return Step(
         name="codec",
         title="a tokenizer learns to turn signals into codes",
@@ -138,8 +141,8 @@ def _codec(folder: Path, size: Size) -> Step:
 
 
 def _model(folder: Path, size: Size) -> Step:
-    overrides = (*_silent(folder, size), f"training.max_steps={size.model_steps}", _place("run", folder / "pretrained"))
-    tokenizer = _place("model.tokenizer_ckpt", folder / "codec" / "model")
+    overrides = (*_silent(folder, size), f"training.max_steps={size.model_steps}", _place("run", folder / MODEL))
+    tokenizer = _place("model.tokenizer_ckpt", folder / CODEC / "model")
     return Step(
         name="pretrained",
         title="a model learns to fill in hidden codes",
@@ -161,8 +164,8 @@ def _silent(folder: Path, size: Size) -> tuple[str, ...]:
 
 def _decoders(folder: Path, size: Size) -> Sequence[Step]:
     """Of the pre-trained model, of its twin with random weights, and of noise."""
-    runs, start = decoders(folder), _place("model.criss_cross_checkpoint", folder / "pretrained" / "model")
-    vectors = _place("t5.cache_dir", folder / "vectors")
+    runs, start = decoders(folder), _place("model.criss_cross_checkpoint", folder / MODEL / "model")
+    vectors = _place("t5.cache_dir", folder / VECTORS)
 
     def step(name: str, title: str, snr: float, *overrides: str) -> Step:
         given = (start, vectors, _place("data.cache_dir", store_of(folder, snr)), f"training.num_epochs={size.epochs}")
@@ -190,7 +193,7 @@ def _place(key: str, path: Path) -> str:
 
 def _own(folder: Path, recording: Path) -> Step:
     out, page = folder / OWN_FEATURES, folder / OWN_PAGE
-    command = ("embed", str(recording), "--model", str(folder / "pretrained" / "model"), "--out", str(out))
+    command = ("embed", str(recording), "--model", str(folder / MODEL / "model"), "--out", str(out))
     return Step(
         name="your_recording",
         title=f"{recording.name} is embedded",

@@ -14,9 +14,9 @@ from megxl.errors import InputError
 PURPOSES = {
     "": "read, prepare, embed, report",
     "corpora": "read every corpus (HDF5, BIDS, EDF, TextGrid)",
-    "train": "megxl tokenizer, pretrain, finetune, probe",
-    "decode": "word vectors and decoders of words",
-    "report": "maps and pages of runs",
+    "train": "megxl tokenizer, pretrain; with decode: finetune, probe, demo",
+    "decode": "word vectors and decoders of words, scikit-learn",
+    "report": "optional parts of MNE; no page needs them",
     "fetch": "megxl fetch",
     "cluster": "megxl prepare --dask",
 }

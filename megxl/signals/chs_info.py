@@ -24,12 +24,13 @@ def completed_channels(chs_info: Sequence[Mapping[str, Any]]) -> list[dict[str, 
         No entry, an entry without a name, neither electrode nor MEG sensor, an MEG sensor without a coil, a ``loc``
         that is not up to 12 numbers.
     """
-    if not len(chs_info) or not all(isinstance(entry, Mapping) for entry in chs_info):
+    if not isinstance(chs_info, Sequence) or not chs_info or not all(isinstance(entry, Mapping) for entry in chs_info):
         raise InputError("chs_info is a list of dictionaries as in mne.Info['chs'], one a sensor; here it is not.")
     return [_completed(number, entry) for number, entry in enumerate(chs_info)]
 
 
 def _completed(number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+    entry = {key: value for key, value in entry.items() if value is not None}  # JSON's null: not known
     if "ch_name" not in entry:
         raise InputError(f"chs_info[{number}] has no 'ch_name'; every sensor needs one.")
     name = entry["ch_name"]

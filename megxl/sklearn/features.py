@@ -59,7 +59,7 @@ class MEGXLFeatures(TransformerMixin, BaseEstimator):
     bads : {"mask", "keep"}
         Sensors in ``info["bads"]``: no part in attention and features 0, or as good ones.
     reference : {"average", "recorded"}
-        Electrodes: less the mean of those not marked bad, or as they were recorded.
+        Electrodes: less the mean of the good ones that are not silent in the trial, or as they were recorded.
     batch_size : int
         Trials that the model sees at once; it changes memory and speed only.
     device : str, optional

@@ -64,9 +64,8 @@ class Trials:
         signal_NCT[:, bad_C] = 0.0
         self._refuse_nonfinite(signal_NCT, rows.start)
         electrodes_C = self.sensors.kinds_C == ELECTRODE
-        good_C = electrodes_C & ~bad_C
-        if reference == "average" and good_C.sum() > 1:
-            signal_NCT[:, good_C] -= signal_NCT[:, good_C].mean(axis=1, keepdims=True)
+        if reference == "average":
+            _refer_to_average(signal_NCT, electrodes_C & ~bad_C)
         if self.samples_at(sfreq_hz) != self.shape[2]:
             # as mne.Epochs.resample does it
             options: Any = {"npad": "auto", "pad": "edge", "method": "fft", "verbose": "ERROR"}
@@ -181,3 +180,12 @@ def _some(shape: tuple[int, ...]) -> tuple[int, int, int]:
     if not trials or not samples:
         raise InputError(f"There are {trials} trials of {samples} samples; at least one of each is needed.")
     return trials, sensors, samples
+
+
+def _refer_to_average(signal_NCT: np.ndarray, good_C: np.ndarray) -> None:
+    """Take the mean of the good electrodes away, trial by trial; one that is silent in a trial stays so."""
+    live_NC1 = good_C[None, :, None] & (np.ptp(signal_NCT, axis=2, keepdims=True) > 0)
+    live_NC1 &= live_NC1.sum(axis=1, keepdims=True) > 1
+    sum_N1T = np.where(live_NC1, signal_NCT, 0.0).sum(axis=1, keepdims=True)
+    mean_N1T = sum_N1T / np.maximum(live_NC1.sum(axis=1, keepdims=True), 1)
+    signal_NCT -= mean_N1T * live_NC1

@@ -99,6 +99,8 @@ def test_scores_stand_beside_those_of_guessers_with_their_step(model):
 
 def test_steps_seed_and_checksums_are_told_and_limits_too(model):
     card = model_card(replace(model, provenance=TRAINED))
+    assert "control noise" in model_card(replace(model, provenance=TRAINED | {"control": "noise"}))
+    assert "control noise" not in card
     training = card.partition("## How they were trained\n")[2].partition("\n## ")[0]
     assert "these: epoch 3; steps 5000; seed 7" in training
     assert "those they began with: file earlier; sha256 " + "e" * 64 in training and "f" * 64 in training

@@ -122,5 +122,7 @@ def test_who_may_not_write_is_told_so(refusing, tmp_path):
 
 
 def test_what_is_no_name_of_the_hub_is_refused_first(tmp_path):
+    with pytest.raises(InputError, match="'name' is no name of the hub: give org/name"):
+        push(read_checkpoint(codec_file(tmp_path)), "name")
     with pytest.raises(InputError, match="'no name' is no name of the hub; allowed: org/name"):
         push(read_checkpoint(codec_file(tmp_path)), "no name")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from megxl.cli.demo_crew import _startable, carry_out, is_done, log_of, record
+from megxl.cli.demo_crew import _last_line, _startable, carry_out, is_done, log_of, record
 from megxl.cli.demo_plan import Step
 from megxl.errors import InputError
 
@@ -96,3 +96,12 @@ def test_a_record_of_other_commands_does_not_count(tmp_path):
     (tmp_path / "one.json").write_text(json.dumps(kept))
     assert is_done(step, tmp_path)
     assert not is_done(simulate(tmp_path, "one", minutes="0.2"), tmp_path)
+
+
+def test_only_what_the_newest_command_says_is_news(tmp_path):
+    log = tmp_path / "one.log"
+    assert _last_line(log) == ""
+    log.write_text("$ megxl info a\nmegxl: stopped\n$ megxl info b\n")
+    assert _last_line(log) == ""
+    log.write_text(log.read_text() + "step 1\nmegxl: error: there is no b.\n\n")
+    assert _last_line(log) == "there is no b."

@@ -72,12 +72,14 @@ PLACED = {"ch_name": "Cz", "kind": "eeg", "loc": [0.0, 0.0, 0.1]}
     ("entries", "sentence"),
     [
         ([], "list of dictionaries"),
+        (None, "list of dictionaries"),
         (["Cz"], "list of dictionaries"),
         ([{"kind": "eeg"}], r"chs_info\[0\] has no 'ch_name'"),
         ([PLACED | {"kind": "stim"}], "'Cz' has the kind 'stim'; allowed: 2 or 'eeg'"),
         ([PLACED | {"kind": 3}], "'Cz' has the kind 3"),
         ([{"ch_name": "Cz", "loc": [0, 0, 1]}], "'Cz' has the kind None"),
         ([PLACED | {"kind": "mag"}], "'Cz' has no 'coil_type'"),
+        ([PLACED | {"kind": "mag", "coil_type": None}], "'Cz' has no 'coil_type'"),
         ([PLACED | {"kind": "mag", "coil_type": 3024}], "no orientation"),
         ([PLACED | {"loc": [0.1, 0.2]}], r"'loc' of 'Cz' has the shape \(2,\)"),
         ([PLACED | {"loc": "front"}], "'loc' of 'Cz' is 'front'"),
@@ -87,3 +89,10 @@ PLACED = {"ch_name": "Cz", "kind": "eeg", "loc": [0.0, 0.0, 0.1]}
 def test_entries_that_lack_something_are_refused_by_name(entries, sentence):
     with pytest.raises(InputError, match=sentence):
         SensorArray.from_chs_info(entries)
+
+
+def test_what_json_calls_null_is_not_known():
+    other = {"ch_name": "Pz", "kind": "eeg", "loc": [0.0, -0.1, 0.0]}
+    nulls = {"coord_frame": None, "unit": None}
+    told = SensorArray.from_chs_info([PLACED | nulls, other])
+    np.testing.assert_array_equal(told.positions_C3, SensorArray.from_chs_info([PLACED, other]).positions_C3)

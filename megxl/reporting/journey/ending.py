@@ -62,7 +62,10 @@ def steps_html(seconds: Mapping[str, float], peak_bytes: int | None) -> str:
         for name, took_s in seconds.items()
     )
     memory = "" if peak_bytes is None else f" The largest process held {peak_bytes / 1e9:.1f} GB of memory."
-    whole = f"One after the other this is {_duration(total_s)}; where there is room, steps run side by side."
+    whole = (
+        f"One after the other this is {_duration(total_s)}; where there is room, steps run side by side. One that was "
+        "interrupted is counted from where it went on."
+    )
     return f"<table>{rows}</table><p>{whole}{memory}</p>" if rows else ""
 
 

@@ -251,6 +251,7 @@ class Making:
         model.provenance = {
             "weights": "loaded",
             "decoder_of": self.name,
+            **({} if self.config.control == "none" else {"control": self.config.control}),
             "epoch": chosen["epoch"],
             "steps": steps,
             "seed": self.config.seed,

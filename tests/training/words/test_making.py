@@ -86,6 +86,13 @@ def test_steps_are_counted_on_from_those_that_are_known(store, start, steps):
     assert model.provenance["steps"] == steps and model.recipe.get("global_step") == steps
 
 
+def test_weights_of_a_control_say_so_and_those_of_none_say_nothing(store):
+    for control in ("none", "noise"):
+        making = made(store, control=control)
+        model = making.saved(making.parts().decoder, CHOSEN).decoder.backbone.model
+        assert model.provenance.get("control", "none") == control
+
+
 BY_SESSION = {"data__strict_by": "session", "data__split_ratios": [0.34, 0.33, 0.33]}
 
 
