@@ -119,7 +119,10 @@ def _enter(folder: Path, size: "Size", *, overwrite: bool) -> None:
     if there is not None and overwrite:
         for name in (*ENTRIES, STEPS, PLAN):  # what says whose folder it is goes last
             path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     elif there not in (None, _described(size)):
         raise InputError(
             f"{folder} holds a demo of another size or version; choose another folder (--out), or delete it and begin "

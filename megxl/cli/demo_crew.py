@@ -93,6 +93,7 @@ def carry_out(steps: Sequence[Step], folder: Path, shown: Shown, processors: int
                 running.append(_started(context, step, folder, threads))
                 waiting.remove(step)
                 shown.begin(step)
+            assert running, "steps that wait for each other"
             wait([one.process.sentinel for one in running], timeout=_LOOK_S)
             for one in running:
                 shown.news(one.step, _last_line(log_of(one.step, folder)))
