@@ -25,7 +25,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "doctor", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", metavar="FOLDER", type=Path, help="folder with one folder a corpus, under its name")
+    parser.add_argument("--data", metavar="FOLDER", type=Path,
+                        help="folder with one folder a corpus, under its usual name")  # fmt: skip
     parser.add_argument("--store", metavar="S", type=Path, default=Path("data/cache"),
                         help="where prepared recordings are, or shall be (default: data/cache)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -81,25 +81,24 @@ def corpora(data: Path | None) -> Iterator[dict[str, Any]]:
     Parameters
     ----------
     data : Path, optional
-        Folder with one folder a corpus, under its name.
+        Folder with one folder a corpus, under its name, a published one or that of its page (ds004078).
     """
     from megxl.corpora.corpus import corpus_named
     from megxl.corpora.fetching.origins import ORIGINS
 
     for name, origin in ORIGINS.items():
-        corpus, root = corpus_named(name), None if data is None else data / name
-        there = root is not None and root.is_dir()
+        corpus, root = corpus_named(name), None if data is None else _root(data, name, origin.page)
         yield {
             "corpus": name,
-            "root": str(root) if there else None,
-            "recordings": _recordings(corpus, root) if there and root is not None else None,
+            "root": None if root is None else str(root),
+            "recordings": None if root is None else _recordings(corpus, root),
             "licence": corpus.licence,
             "page": origin.page,
             "size": origin.size,
             "layout": corpus.layout,
             "lacks": origin.lacks(),
             "steps": list(origin.steps) if origin.source is None or origin.lacks() else [],
-            "get": None if origin.source is None else f"megxl fetch {name} {root or Path('DATA') / name}",
+            "get": None if origin.source is None else f"megxl fetch {name} {root or (data or Path('DATA')) / name}",
         }
 
 
@@ -115,6 +114,20 @@ def weights() -> dict[str, str | None]:
         found[name] = name if Path(name).is_file() else cached if isinstance(cached, str) else None
     found[PUBLISHED_TOKENIZER.name] = str(PUBLISHED_TOKENIZER) if PUBLISHED_TOKENIZER.is_file() else None
     return found
+
+
+def _root(data: Path, name: str, page: str) -> Path | None:
+    """Find the folder of a corpus: its own name goes before others, case and dashes do not count."""
+    from megxl.corpora.corpus import PUBLISHED_NAMES
+
+    folders = {_plain(folder.name): folder for folder in sorted(data.iterdir(), reverse=True) if folder.is_dir()}
+    published = (old for old, new in PUBLISHED_NAMES.items() if new == name)
+    usual = (_plain(one) for one in (name, *published, page.rpartition("/")[2]))
+    return next((folders[one] for one in usual if one in folders), None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _recordings(corpus: Any, root: Path) -> int | str:

@@ -111,13 +111,13 @@ def _built_in() -> dict[str, set[str]]:
         names = [str(name) for name in mne.channels.get_builtin_montages()]
         # of those on the usual head, parts and other spellings, nobody needs to hear
         others = [name for name in names if not name.startswith(("standard_", "colin27", "fsaverage", "artinis"))]
-        montages = {name: _make_built_in(name).ch_names for name in [_USUAL, *others]}
+        montages = {name: make_built_in(name).ch_names for name in [_USUAL, *others]}
     ordered = sorted(montages, key=lambda name: (name != _USUAL, len(montages[name])))
     return {name: {electrode.lower() for electrode in montages[name]} for name in ordered}
 
 
-def _make_built_in(name: str) -> mne.channels.DigMontage:
-    """Make a built-in montage, by the name that it has in whatever version of MNE."""
+def make_built_in(name: str) -> mne.channels.DigMontage:
+    """Make a built-in montage, by the name that it has in whatever version of MNE; ValueError for an unknown one."""
     renamed = name.replace("standard_", "colin27_", 1)
     return mne.channels.make_standard_montage(renamed if renamed in mne.channels.get_builtin_montages() else name)
 
@@ -131,7 +131,7 @@ def _read_montage(montage: str | Path) -> tuple[mne.channels.DigMontage, bool]:
         with collected_warnings():  # MNE is renaming its built-in montages: old names still work
             if is_file:
                 return mne.channels.read_custom_montage(path), True
-            return _make_built_in(str(montage)), False
+            return make_built_in(str(montage)), False
     except Exception as error:  # as for recordings: whatever the file makes MNE stumble over
         if refusal := refusal_of_system(error, path.name):
             raise InputError(refusal) from error

@@ -60,6 +60,17 @@ def test_every_corpus_is_here_or_can_be_got(monkeypatch, tmp_path, capsys):
     assert all(one["licence"] and one["page"].startswith("https://") for one in told.values())
 
 
+@pytest.mark.parametrize(
+    ("folder", "corpus"),
+    [("ds004078", "smn4lang"), ("LibriBrain", "libribrain"), ("MEG-MASC", "meg_masc"), ("schoffelen", "mous")],
+)
+def test_a_corpus_is_found_by_its_other_names(tmp_path, capsys, folder, corpus):
+    (tmp_path / folder).mkdir()
+    (tmp_path / "others").mkdir()
+    here = {one["corpus"]: one["root"] for one in facts(capsys, "--data", str(tmp_path))["corpora"] if one["root"]}
+    assert here == {corpus: str(tmp_path / folder)}
+
+
 def test_what_is_missing_is_told_with_size_steps_and_where_to_put_it(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("RADBOUD_USERNAME", raising=False)
     (tmp_path / "armeni").mkdir()

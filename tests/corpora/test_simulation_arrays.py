@@ -85,3 +85,9 @@ def test_all_magnetometers_are_those_of_the_system(helmet):
 def test_more_or_fewer_magnetometers_than_there_can_be_are_refused(name):
     with pytest.raises(InputError, match=f"{name}.*neuromag4 to neuromag102"):
         sensor_system(name, 250.0)
+
+
+def test_a_montage_may_have_the_name_that_older_versions_of_mne_gave_it():
+    info = sensor_system("standard_1020", 250.0).info
+    assert {"Fp1", "Cz", "O2"} < set(info["ch_names"])
+    np.testing.assert_allclose(np.linalg.norm([one["loc"][:3] for one in info["chs"]], axis=1), 0.1, atol=0.05)

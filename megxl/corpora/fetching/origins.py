@@ -271,7 +271,10 @@ def _asked(name: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # each client has its own errors for a network that is down or an account without access
-        raise InputError(f"{name} could not be asked for its files ({type(error).__name__}: {error}).") from error
+        raise InputError(
+            f"{name} could not be asked for its files ({type(error).__name__}: {error}). Look whether this machine "
+            "reaches it, then give the command again; nothing was changed."
+        ) from error
 
 
 _RADBOUD_STEPS = (

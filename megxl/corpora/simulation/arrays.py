@@ -144,14 +144,17 @@ def _kinds(info: "mne.Info") -> np.ndarray:
 def _electrodes(name: str, sfreq_hz: float) -> "mne.Info":
     import mne
 
-    known = [str(montage) for montage in mne.channels.get_builtin_montages()]
-    if name not in known:
+    from megxl.signals.montage import make_built_in
+
+    try:
+        montage = make_built_in(name)
+    except ValueError as error:
+        known = [str(montage) for montage in mne.channels.get_builtin_montages()]
         near = difflib.get_close_matches(name, [NEUROMAG, *known], n=1, cutoff=0.3) or ["biosemi64"]
         raise InputError(
             f"There is no sensor system {name!r}; did you mean {near[0]!r}? Allowed: {NEUROMAG}, neuromag24 (so "
             "many of its magnetometers), or an electrode montage of mne.channels.get_builtin_montages()."
-        )
-    montage = mne.channels.make_standard_montage(name)
+        ) from error
     info = mne.create_info(montage.ch_names, sfreq_hz, "eeg")
     info.set_montage(montage)
     return info

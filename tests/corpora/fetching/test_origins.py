@@ -159,7 +159,7 @@ def test_a_client_that_fails_is_named_in_a_sentence(monkeypatch):
         raise RuntimeError("no route to host")
 
     monkeypatch.setattr(hub.HfApi, "repo_info", down)
-    with pytest.raises(InputError, match=r"Hugging Face \(a/b\) could not be asked .*no route to host"):
+    with pytest.raises(InputError, match=r"Hugging Face \(a/b\) could not be asked .*no route to host.* again"):
         HuggingFace("a/b").list(lambda folder: True)
 
 
