@@ -56,6 +56,11 @@ def _locate(source: str | Path) -> Path:
         return path
     if is_hub_name(str(source)):
         return fetch(str(source))
+    if (last := path.parent / "checkpoints" / "last.ckpt").exists():
+        raise InputError(
+            f"No such file or folder: {source}. The run {path.parent} is not finished: go on with it "
+            f"(run={path.parent} resume=true), or take {last} as it is."
+        )
     raise InputError(
         f"No such file or folder: {source}. (A checkpoint on the hub is named org/name or org/name/file.ckpt.)"
     )

@@ -33,6 +33,18 @@ def test_the_wrong_kind_is_refused_both_ways(tmp_path):
         read_checkpoint(model_file(tmp_path), kind="biocodec")
 
 
+def test_the_model_that_an_unfinished_run_will_have_is_told_from_a_wrong_name(tmp_path):
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.write_bytes(b"")
+    with pytest.raises(
+        InputError, match=r"run is not finished: go on with it \(run=.*run resume=true\), or take .*last"
+    ):
+        read_checkpoint(tmp_path / "run" / "model")
+    with pytest.raises(InputError, match=r"on the hub is named"):
+        read_checkpoint(tmp_path / "rum" / "model")
+
+
 def test_a_safetensors_file_alone_is_refused(tmp_path):
     folder = write_checkpoint(tmp_path / "codec", read_checkpoint(codec_file(tmp_path)))
     (folder / "config.json").unlink()

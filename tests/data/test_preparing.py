@@ -84,6 +84,24 @@ def test_a_changed_recording_is_made_again_and_a_touched_one_is_not(request_):
     assert result.holdings.duplicates == [KEYS[:2]]
 
 
+def test_recordings_of_another_data_set_are_not_replaced_by_those_of_the_same_names(request_, tmp_path):
+    prepare_corpus(request_)
+    other = tmp_path / "other"
+    make_small(other, subjects=1, seconds=4.0)
+    before = signal_files(request_.store)
+    with pytest.raises(InputError, match=r"small/sub-\d+_task-rest is not there.*--set dataset=NAME.*delete .*small"):
+        prepare_corpus(replace(request_, root=other))
+    assert signal_files(request_.store) == before
+
+
+def test_a_data_set_that_was_worked_on_and_lost_a_recording_is_still_the_same(request_):
+    prepare_corpus(request_)
+    first, second, third = sorted(Path(request_.root).glob("*_meg.fif"))
+    first.write_bytes(second.read_bytes())
+    third.unlink()
+    assert list(plan_corpus(request_).reasons()) == ["the source changed"]
+
+
 def test_changed_words_are_read_again_without_touching_the_signal(request_):
     prepare_corpus(request_)
     before = signal_files(request_.store)

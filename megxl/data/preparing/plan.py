@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from megxl.corpora.corpus import RecordingFile
 from megxl.data.preparing.task import Job
+from megxl.errors import InputError
+from megxl.store.keys import Damaged
+from megxl.store.sources import changed
 from megxl.store.store import Store
 
 
@@ -64,8 +68,13 @@ def plan(
         At most so many recordings are made.
     advance : callable, optional
         Called with 1 after each recording.
+
+    Raises
+    ------
+    InputError
+        Recordings of another data set, of which none is here, would be replaced by those of the same names.
     """
-    found = Plan()
+    found, changed_job = Plan(), None
     for job in jobs:
         reason = job.reason(store) if store is not None else "absent"
         if reason is None and job.repair and store is not None and (wrong := store.verify([job.key])):
@@ -81,7 +90,36 @@ def plan(
             found.steps.append(Step(job=job, reason=reason, n_bytes=_bytes_of(job.signal_sources)))
         if advance is not None:
             advance(1)
+        if reason is not None and reason.startswith("the source changed"):
+            changed_job = job
+    if store is not None and changed_job is not None:
+        _refuse_another_data_set(changed_job.file, store)
     return found
+
+
+def _refuse_another_data_set(file: RecordingFile, store: Store) -> None:
+    """Tell two data sets with recordings of equal names from one whose files have changed.
+
+    It is another one where no recording in the store has its files here as they were, and of some they are not here at
+    all: a data set that was worked on, or in part, still has files of these names.
+    """
+    missing = []
+    for key in store.keys(file.corpus):
+        try:
+            files = store.recording(key).source.get("signal", {})
+        except Damaged:  # which is told by name
+            continue
+        why = changed(files, [file.root / name for name in files], file.root)
+        if why is None:
+            return
+        missing += [key] * why.endswith("is missing")
+    if missing:
+        raise InputError(
+            f"{store.path} has recordings of the same names that were made from other files: none of its recordings of "
+            f"{file.corpus!r} has its file in {file.root} as it was, and that of {missing[0]} is not there. If this is "
+            f"another data set, give it a name of its own (BIDS: --set dataset=NAME) or another --store; if it is the "
+            f"same one, delete {store.path / file.corpus} first."
+        )
 
 
 def _bytes_of(paths: Iterable[Path]) -> int:
