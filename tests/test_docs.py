@@ -43,14 +43,21 @@ def blocks(text: str) -> str:
     return fenced + "\n" + "\n".join(line[4:] for line in unfenced.splitlines() if line.startswith("    "))
 
 
+def commands_of(page: str) -> list[str]:
+    """Every command of megxl on a page, in its order."""
+    lines = (PREFIX.sub("", line.strip()) for line in joined_lines(blocks(TEXTS[page])))
+    found = [re.split(r" {2,}#? ?| > ", line)[0] for line in lines]
+    return [
+        line for line in found if re.match(r"(megxl|python (-m )?brainstorm)\b", line) and not PLACEHOLDER.search(line)
+    ]
+
+
 def commands() -> dict[str, str]:
     """Every command of megxl in the documentation, and the first page that shows it."""
     found: dict[str, str] = {}
-    for page, text in TEXTS.items():
-        for line in joined_lines(blocks(text)):
-            command = re.split(r" {2,}#? ?| > ", PREFIX.sub("", line.strip()))[0]
-            if re.match(r"(megxl|python (-m )?brainstorm)\b", command) and not PLACEHOLDER.search(command):
-                found.setdefault(command, page)
+    for page in TEXTS:
+        for command in commands_of(page):
+            found.setdefault(command, page)
     return found
 
 
