@@ -15,16 +15,17 @@ from tests.small import TINY
 from tests.training.small_run import CODEC, small_codec
 
 FEW_SENSORS = ("--system", "neuromag24", "--sfreq", "200")
-ELECTRODES = ("--system", "biosemi32", "--sfreq", "200")
+ELECTRODES = ("--system", "biosemi32", "--sfreq", "250")
 MINIATURES = {
-    "camcan": ("camcan", "BIDSsep", "cc700/meg/pipeline/release005/BIDSsep"),
+    "camcan": ("cc700/meg/pipeline/release005/BIDSsep",),
     "smn4lang": ("ds004078",),
     "mous": ("mous",),
-    "armeni": ("armeni", "lab"),
+    "armeni": ("two_sessions",),
     "meg_masc": ("masc", "meg-masc"),
     "libribrain_public": ("libribrain",),
 }
 """Names in the documentation, below /data, of each miniature corpus."""
+SESSION = "armeni/sub-001/ses-010"
 WITH_ELECTRODES = "realdata/meg_neuromag306/test_raw.fif"
 LAB = Path(__file__).parents[1] / "docs/adding-a-corpus.md"
 _TINY = replace(TINY, levels=CODEC.levels, codes=CODEC.codes, code_width=CODEC.code_width)
@@ -45,13 +46,11 @@ def furnish(folder: Path, mini: Path, shared: Path) -> Path:
     """
     _weights(folder)
     data = folder / "data"
-    for made, names in MINIATURES.items():
-        for name in names:
-            (data / name).parent.mkdir(parents=True, exist_ok=True)
-            (data / name).symlink_to(mini / made)
-    (data / "LibriBrain").symlink_to(mini / "libribrain_public")
-    (folder / "REAL.ds").symlink_to(mini / "armeni/sub-001/ses-001/meg/sub-001_ses-001_task-compr_meg.ds")
+    _corpora(data, mini)
     (folder / "REAL.con").symlink_to(mini / "meg_masc/sub-01/ses-0/meg/sub-01_ses-0_task-0_meg.con")
+    for name in ("REAL.ds", "sub-002_ses-003_task-compr_meg.ds"):
+        _renamed_ctf(mini / SESSION / "meg/sub-001_ses-010_task-compr_meg.ds", folder / name)
+    (folder / "heard.tsv").write_text("onset\tword\n" + "".join(f"{2 + 0.5 * n}\tword\n" for n in range(40)))
     _two_tasks(data / "mine", folder / "rest")
     (data / "ds000117").symlink_to(data / "mine")
     _simulate(data / "eeg", "--subjects", "3", "--minutes", "0.7", *ELECTRODES)
@@ -70,6 +69,23 @@ def furnish(folder: Path, mini: Path, shared: Path) -> Path:
     return folder
 
 
+def _corpora(data: Path, mini: Path) -> None:
+    """Link the miniature corpora; of those that much is trained on, a part."""
+    for made, names in MINIATURES.items():
+        for name in names:
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            (data / name).symlink_to(mini / made)
+    (data / "LibriBrain").symlink_to(mini / "libribrain_public")
+    for task in ("rest", "smt"):
+        for person in ("sub-CC120065", "sub-CC999001"):
+            (data / "camcan" / task).mkdir(parents=True, exist_ok=True)
+            (data / "camcan" / task / person).symlink_to(mini / "camcan" / task / person)
+    (data / "BIDSsep").symlink_to(data / "camcan")
+    for name in ("armeni", "lab"):  # the shorter of the two is enough
+        (data / name / "sub-001").mkdir(parents=True)
+        (data / name / "sub-001/ses-010").symlink_to(mini / SESSION)
+
+
 def _weights(folder: Path) -> None:
     codec = small_codec()
     for name in ("biocodec_ckpt.pt", "brainstorm/neuro_tokenizers/biocodec_ckpt.pt", "shared/biocodec_ckpt.pt", "a.pt"):
@@ -78,6 +94,13 @@ def _weights(folder: Path) -> None:
     write_released(folder / "meg-xl-med.ckpt", MEGXL(_TINY, codec).eval().to_checkpoint())
     torch.manual_seed(1)
     write_released(folder / "b.pt", small_codec(1).to_checkpoint())
+
+
+def _renamed_ctf(old: Path, new: Path) -> None:
+    """Copy a CTF folder, whose files have its name."""
+    new.mkdir()
+    for path in old.iterdir():
+        shutil.copy(path, new / path.name.replace(old.stem, new.stem))
 
 
 def _two_tasks(root: Path, aside: Path) -> None:

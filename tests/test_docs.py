@@ -130,6 +130,47 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+FIRST = {
+    "docs/pretraining.md": ("pretrain", "corpora=simulated"),
+    "docs/tokenizers.md": ("tokenizer", "corpora=simulated"),
+    "docs/decoding.md": ("finetune", "corpus=armeni"),
+}
+"""Pages that explain a configuration: the command, and what it cannot do without."""
+
+
+@pytest.mark.parametrize("page", FIRST)
+def test_keys_that_a_page_explains_exist(page):
+    plain = [composed(command, command, (needs,)).to_dict() for command, needs in FIRST.values()]
+    known = {
+        f"{name}.{key}"
+        for one in plain
+        for name, section in one.items()
+        if isinstance(section, dict)
+        for key in section
+    }
+    sections = "|".join({key.partition(".")[0] for key in known})
+    told = set(re.findall(rf"`((?:{sections})\.[a-z_0-9]+)[`=]", TEXTS[page]))
+    assert len(told) >= 12 and told <= known
+
+
+@pytest.mark.parametrize(
+    ("page", "column", "key"),
+    [
+        ("docs/pretraining.md", "| command adds", "machine"),
+        ("docs/decoding.md", "`control=`", "control"),
+        ("docs/decoding.md", "`model.head`", "model.head"),
+        ("docs/decoding.md", "`data.protocol=`", "data.protocol"),
+    ],
+)
+def test_values_of_a_table_exist(page, column, key):
+    command, needs = FIRST[page]
+    table = TEXTS[page].partition(f"| {column} |")[2].partition("\n\n")[0]
+    values = re.findall(r"machine=(\w+)" if key == "machine" else r"^\| `(\w+)`", table, re.MULTILINE)
+    assert len(values) >= 3
+    for value in values:
+        composed(command, command, (needs, f"{key}={value}"))
+
+
 def test_every_page_is_in_a_table_of_contents():
     listed = {DOCS / "index.md"}
     for page in PAGES:

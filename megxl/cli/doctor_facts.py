@@ -16,7 +16,6 @@ PURPOSES = {
     "corpora": "read every corpus (HDF5, BIDS, EDF, TextGrid)",
     "train": "megxl tokenizer, pretrain; with decode: finetune, probe, demo",
     "decode": "word vectors and decoders of words, scikit-learn",
-    "report": "optional parts of MNE; no page needs them",
     "fetch": "megxl fetch",
     "cluster": "megxl prepare --dask",
 }

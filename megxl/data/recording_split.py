@@ -68,7 +68,7 @@ class RecordingSplit:
 
     @classmethod
     def load(cls, path: str | Path, *, allow_leak: bool = False) -> "RecordingSplit":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or the ``split.json`` of a run on recordings, its corpora together.
 
         Raises
         ------
@@ -82,6 +82,9 @@ class RecordingSplit:
             raise InputError(f"The split {path.name} cannot be read ({error.strerror}).") from error
         except ValueError as error:
             raise InputError(f"{path.name} is no JSON file: {error}.") from error
+        if _is_of_a_run(fields):
+            joined = {part: [key for corpus in fields.values() for key in corpus.get(part, ())] for part in PARTS}
+            fields = {"format": FORMAT, "source": "a run", **joined}
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
             raise InputError(f'{path.name} is no split: a split is a JSON object with "format": "{FORMAT}".')
         check_manifest(fields, path.name, others=("format", "source", "leak", "notes"))
@@ -97,6 +100,16 @@ class RecordingSplit:
         if split.leak is None:
             _refuse_shared({name: getattr(split, name) for name in PARTS}, "recording")
         return split
+
+
+def _is_of_a_run(fields: Any) -> bool:
+    """Tell the parts of each corpus, as a run keeps them, from anything else."""
+    return (
+        isinstance(fields, dict)
+        and bool(fields)
+        and all(isinstance(parts, dict) and parts and set(parts) <= set(PARTS) for parts in fields.values())
+        and all(isinstance(keys, list) for parts in fields.values() for keys in parts.values())
+    )
 
 
 def check_disjoint(parts: Mapping[str, Sequence[StoredRecording]], by: Disjoint = "recording") -> None:

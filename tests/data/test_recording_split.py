@@ -19,6 +19,20 @@ def test_a_split_is_a_file(tmp_path):
     split.save(tmp_path / "split.json", overwrite=True)
 
 
+def test_the_split_that_a_run_keeps_is_one_too(tmp_path):
+    kept = {"a": {"train": ["a/1", "a/2"], "validation": ["a/3"]}, "b": {"train": ["b/1"]}}
+    (tmp_path / "split.json").write_text(json.dumps(kept))
+    split = RecordingSplit.load(tmp_path / "split.json")
+    assert split.train == ("a/1", "a/2", "b/1") and split.validation == ("a/3",) and split.test == ()
+    kept["b"]["validation"] = ["b/1"]
+    (tmp_path / "split.json").write_text(json.dumps(kept))
+    with pytest.raises(InputError, match="share 1 recording"):
+        RecordingSplit.load(tmp_path / "split.json")
+    (tmp_path / "split.json").write_text(json.dumps({"train": {"a/1": [0]}, "protocol": "strict"}))  # of word groups
+    with pytest.raises(InputError, match="is no split"):
+        RecordingSplit.load(tmp_path / "split.json")
+
+
 def test_a_split_names_recordings_that_must_be_there():
     split = split_by_fraction(recordings(), validation=0.25)
     assert [r.key for r in split.part("validation", recordings())] == list(split.validation)
