@@ -56,7 +56,7 @@ def _locate(source: str | Path) -> Path:
         return path
     if is_hub_name(str(source)):
         return fetch(str(source))
-    if (last := path.parent / "checkpoints" / "last.ckpt").exists():
+    if (last := path.parent / "checkpoints" / "last.ckpt").exists() and not (path.parent / "model").exists():
         raise InputError(
             f"No such file or folder: {source}. The run {path.parent} is not finished: go on with it "
             f"(run={path.parent} resume=true), or take {last} as it is."

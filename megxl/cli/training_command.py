@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def take_overrides_anywhere(parser: argparse.ArgumentParser) -> None:
 
     def parse_sorted(given: Sequence[str] | None = None, namespace: Any = None) -> Any:
         words = list(given or ())
-        words = [word for before, word in zip(["", *words], words, strict=False)
+        words = [word for before, word in pairwise(["", *words])
                  if (before, word) not in {("--cfg", "job"), ("-c", "job")}]  # fmt: skip
         return parse(sorted(words, key=lambda word: "=" in word and not word.startswith("-")), namespace)
 

@@ -43,6 +43,9 @@ def test_the_model_that_an_unfinished_run_will_have_is_told_from_a_wrong_name(tm
         read_checkpoint(tmp_path / "run" / "model")
     with pytest.raises(InputError, match=r"on the hub is named"):
         read_checkpoint(tmp_path / "rum" / "model")
+    (tmp_path / "run" / "model").mkdir()
+    with pytest.raises(InputError, match=r"on the hub is named"):
+        read_checkpoint(tmp_path / "run" / "modle")
 
 
 def test_a_safetensors_file_alone_is_refused(tmp_path):

@@ -84,13 +84,13 @@ def test_a_changed_recording_is_made_again_and_a_touched_one_is_not(request_):
     assert result.holdings.duplicates == [KEYS[:2]]
 
 
-def test_recordings_of_another_data_set_are_not_replaced_by_those_of_the_same_names(request_, tmp_path):
+@pytest.mark.parametrize("settings", [Preparation(), Preparation(low_hz=0.5)], ids=["source", "settings, too"])
+def test_recordings_of_another_data_set_are_not_replaced_by_those_of_the_same_names(request_, tmp_path, settings):
     prepare_corpus(request_)
-    other = tmp_path / "other"
-    make_small(other, subjects=1, seconds=4.0)
+    other = make_small(tmp_path / "other", subjects=1, seconds=4.0)
     before = signal_files(request_.store)
     with pytest.raises(InputError, match=r"small/sub-\d+_task-rest is not there.*--set dataset=NAME.*delete .*small"):
-        prepare_corpus(replace(request_, root=other))
+        prepare_corpus(replace(request_, root=other, settings=settings))
     assert signal_files(request_.store) == before
 
 
@@ -100,6 +100,27 @@ def test_a_data_set_that_was_worked_on_and_lost_a_recording_is_still_the_same(re
     first.write_bytes(second.read_bytes())
     third.unlink()
     assert list(plan_corpus(request_).reasons()) == ["the source changed"]
+    assert plan_corpus(replace(request_, settings=Preparation(low_hz=0.5))).reasons() == {"the settings changed": 2}
+
+
+def test_a_chosen_part_of_which_all_has_changed_is_still_of_the_same_data_set(request_):
+    prepare_corpus(request_)
+    first, second, _ = sorted(Path(request_.root).glob("*_meg.fif"))
+    first.write_bytes(second.read_bytes())
+    chosen = replace(request_, selection=Selection(subjects=("sub-01",)))
+    assert plan_corpus(chosen).reasons() == {"the source changed": 1}
+
+
+def test_recordings_that_lie_outside_of_the_root_are_known_by_their_table(tmp_path):
+    make_small(tmp_path / "elsewhere", subjects=2)
+    (tmp_path / "root").mkdir()
+    rows = "".join(f"../elsewhere/sub-{n:02d}_task-rest_meg.fif\tsub-{n:02d}\n" for n in (1, 2))
+    (tmp_path / "root" / "recordings.tsv").write_text("recording\tsubject\n" + rows)
+    asked = Request(corpus=corpus_named("files"), root=tmp_path / "root" / "recordings.tsv", store=tmp_path / "store",
+                    workers=0)  # fmt: skip
+    prepare_corpus(asked)
+    make_small(tmp_path / "elsewhere", subjects=2, seconds=4.0)
+    assert plan_corpus(asked).reasons() == {"the source changed": 2}
 
 
 def test_changed_words_are_read_again_without_touching_the_signal(request_):

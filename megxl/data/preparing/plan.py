@@ -1,11 +1,10 @@
 """What there is to do for a corpus: which recordings the store has as they should be, and why the others are made."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from megxl.corpora.corpus import RecordingFile
 from megxl.data.preparing.task import Job
 from megxl.errors import InputError
 from megxl.store.keys import Damaged
@@ -74,8 +73,9 @@ def plan(
     InputError
         Recordings of another data set, of which none is here, would be replaced by those of the same names.
     """
-    found, changed_job = Plan(), None
+    found, looked_at, replaces = Plan(), {}, False
     for job in jobs:
+        looked_at[job.key] = job
         reason = job.reason(store) if store is not None else "absent"
         if reason is None and job.repair and store is not None and (wrong := store.verify([job.key])):
             reason = f"damaged: {wrong[job.key]}"
@@ -90,29 +90,30 @@ def plan(
             found.steps.append(Step(job=job, reason=reason, n_bytes=_bytes_of(job.signal_sources)))
         if advance is not None:
             advance(1)
-        if reason is not None and reason.startswith("the source changed"):
-            changed_job = job
-    if store is not None and changed_job is not None:
-        _refuse_another_data_set(changed_job.file, store)
+        replaces = replaces or (reason or "").startswith(("the source changed", "the settings changed"))
+    if store is not None and replaces and not found.current:
+        _refuse_another_data_set(looked_at, store)
     return found
 
 
-def _refuse_another_data_set(file: RecordingFile, store: Store) -> None:
+def _refuse_another_data_set(jobs: Mapping[str, Job], store: Store) -> None:
     """Tell two data sets with recordings of equal names from one whose files have changed.
 
-    It is another one where no recording in the store has its files here as they were, and of some they are not here at
-    all: a data set that was worked on, or in part, still has files of these names.
+    It is another one where no recording in the store has its files here as they were, and some recording is not here at
+    all: a data set that was worked on, or in part, still has recordings of these names.
     """
+    file = next(iter(jobs.values())).file
     missing = []
     for key in store.keys(file.corpus):
         try:
             files = store.recording(key).source.get("signal", {})
         except Damaged:  # which is told by name
             continue
-        why = changed(files, [file.root / name for name in files], file.root)
+        # a job knows its files, which need not lie below the root
+        why = changed(files, jobs[key].signal_sources if key in jobs else [file.root / one for one in files], file.root)
         if why is None:
             return
-        missing += [key] * why.endswith("is missing")
+        missing += [key] * (key not in jobs and why.endswith("is missing"))
     if missing:
         raise InputError(
             f"{store.path} has recordings of the same names that were made from other files: none of its recordings of "
