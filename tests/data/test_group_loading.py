@@ -76,29 +76,27 @@ def test_a_part_with_groups_that_are_not_there_is_refused(tmp_path, indices):
         groups.part(indices)
 
 
-def test_what_the_documentation_shows_trains_on_the_training_words_alone(tmp_path):
+def test_what_the_documentation_shows_trains_on_the_training_words_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     block = next(
         block for block in re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.S) if "strict_split" in block
     )
-    labels = [{"condition": "sentence", "pronounced": True}] * 600
-    recordings = [
-        told(
-            tmp_path,
-            STORY[1000 * n : 1000 * n + length],
-            subject=f"sub-{person}",
-            run=f"run-{n}",
-            stories=[f"s{n}"] * length,
-            labels=labels[:length],
-            every_s=0.1,
-            n_sensors=4,
-        )
-        for person in range(2)
-        for n, length in enumerate((600, 100, 100))
-    ]
-    seen = {"recordings": recordings, "store": None}
+    for person in range(2):
+        for n, length in enumerate((600, 100, 100)):
+            told(
+                tmp_path / "store",
+                STORY[1000 * n : 1000 * n + length],
+                corpus="meg_masc",
+                subject=f"sub-{person}",
+                run=f"run-{n}",
+                stories=[f"s{n}"] * length,
+                labels=[{"condition": "sentence", "pronounced": True}] * length,
+                every_s=0.1,
+                n_sensors=4,
+            )
     heard: list[str] = []
     step = "sampler.advance()"
     assert step in block
-    exec(block.replace(step, f"{step}; heard.extend(w for said in batch.words for w in said)"), seen | {"heard": heard})
+    exec(block.replace(step, f"{step}; heard.extend(w for said in batch.words for w in said)"), {"heard": heard})
     assert set(heard) == set(STORY[:600])
     assert len(heard) == 2 * 2 * 600  # epochs, listeners
