@@ -33,6 +33,7 @@ _READ_S = 60.0
 _BLOCK_BYTES = 64_000_000
 _GUARD_S = 3.0
 _SIMILAR = 0.9
+_SMALLEST_P = 1e-6  # beyond, the tail is extrapolated too far to be written as a number
 _REACHES = 16  # with less, noise was taken for a response six times as often as p says
 
 Verdict = Literal["aligned", "shifted", "no response", "cannot say"]
@@ -230,7 +231,8 @@ def _scan(power_L: np.ndarray, far_L: np.ndarray, sfreq_hz: float, scan_s: float
 def _judge(scan: _Scan, n_words: int) -> tuple[Verdict, str]:
     if n_words < FEWEST_WORDS:
         return "cannot say", f"{n_words} words are too few to judge (at least {FEWEST_WORDS})."
-    certain = f"p = {scan.p:.2g}, {n_words} words"
+    certain = f"p < {_SMALLEST_P:g}" if scan.p < _SMALLEST_P else f"p = {scan.p:.2g}"
+    certain = f"{certain}, {n_words} words"
     widest_s = float(scan.delays_s[-1])
     if not scan.p < LARGEST_P:
         return (

@@ -51,7 +51,7 @@ def test_sensors_in_blocks_are_the_same_as_all_at_once(tmp_path, monkeypatch):
 
 def test_a_planted_response_is_seen_where_it_is(tmp_path):
     result = word_locked(planted(tmp_path / "store"))
-    assert result.verdict == "aligned" and result.p < 1e-6
+    assert result.verdict == "aligned" and result.p < 1e-6 and "(p < 1e-06, " in result.sentence
     assert result.peak_s == pytest.approx(0.15, abs=0.04)
     assert result.gfp_K.max() > 2 * result.chance_high
 
