@@ -11,14 +11,25 @@ SCENES = {
     "EEG": ("guides/eeg.md",),
     "a corpus of one's own": ("adding-a-corpus.md",),
     "data": ("data.md",),
-    "from nothing": ("pretraining.md", "tokenizers.md", "decoding.md"),
+    "tokenizers": ("tokenizers.md",),
+    "models": ("pretraining.md", "decoding.md"),
     "controls": ("guides/evaluation.md",),
     "the published code": ("guides/published-code.md",),
     "a GPU": ("guides/gpu-and-slurm.md",),
 }
 """Pages whose commands are given one after the other in one folder."""
 
-BEFORE = dict.fromkeys(("from nothing", "a GPU"), ("megxl prepare camcan /data/camcan --store store",))
+_STORED = "megxl prepare camcan /data/camcan --store store"
+BEFORE = {
+    "tokenizers": (_STORED,),
+    "models": (
+        _STORED,
+        "megxl simulate people --corpus recipe --subjects 4 --minutes 10",
+        "megxl tokenizer --config-name tokenizer_laptop corpora=simulated "
+        "datasets_config.simulated.data_root=people data.cache_dir=store run=runs/codec",
+    ),
+    "a GPU": (_STORED,),
+}
 """What pages take for granted."""
 
 ELSEWHERE = {

@@ -10,7 +10,10 @@ from tests.docs_ways import BEFORE, ELSEWHERE, SCENES, shorter, smaller
 from tests.docs_world import furnish
 from tests.test_docs import ROOT, TEXTS, commands, commands_of
 
-RUNS = {"from nothing": {"runs/first": "pretraining.md", "runs/codec": "tokenizers.md", "runs/words": "decoding.md"}}
+RUNS = {
+    "tokenizers": {"runs/codec": "tokenizers.md"},
+    "models": {"runs/first": "pretraining.md", "runs/words": "decoding.md"},
+}
 """Runs at the end of a scene, and the pages that say what files they hold."""
 
 

@@ -59,12 +59,13 @@ def weights_warning(*provenances: Mapping[str, Any]) -> str | None:
     origins = [provenance.get("source") or provenance for provenance in provenances]
     if any(origin.get("weights") == "random" for origin in origins):
         return "RANDOM WEIGHTS: no training has touched them; what comes out of them means nothing."
-    if any(is_untrained(provenance) for provenance in provenances):
-        return (
-            "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; "
-            "what comes out of them means nothing."
-        )
-    return None
+    untrained = [o for o, provenance in zip(origins, provenances, strict=True) if is_untrained(provenance)]
+    if not untrained:
+        return None
+    why, steps = "the checkpoint was saved before any real training", untrained[0].get("steps")
+    if steps is not None and 0 < steps < TRAINED_STEPS:
+        why = f"training ended at step {steps:,}, and fewer than {TRAINED_STEPS:,} count as none"
+    return f"UNTRAINED WEIGHTS: {why}; what comes out of them may mean nothing."
 
 
 def loaded_from(path: Path, form: str, training: Mapping[str, Any], source: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ examples:
   megxl finetune corpus=libribrain data.root=/data/LibriBrain model.criss_cross_checkpoint=meg-xl-med.ckpt run=runs/a
   megxl finetune run=runs/a resume=true                                  go on with a run that was stopped
   megxl finetune --config-name eval_criss_cross_word_classification_armeni data.root=/data/armeni2022 ...
+  megxl finetune --config-name finetune_laptop corpus=bids ...           short windows, in minutes on two processors
   megxl finetune corpus=armeni model.backbone=convolution run=runs/conv  a baseline under the same split and metric
   megxl finetune corpus=armeni control=noise run=runs/noise ...          a control
   megxl finetune -m data.train_hours=0.5,1,2 seed=0,1,2 ...              a curve of accuracy against hours

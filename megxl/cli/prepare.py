@@ -168,6 +168,7 @@ def _encoder(args: argparse.Namespace) -> "Callable[[Sequence[str]], Iterator[tu
     if args.codes is None:
         return lambda keys: iter(())
     from megxl.cli.loading import choose_device
+    from megxl.cli.window_progress import window_progress
     from megxl.data.code_grid import WindowGrid
     from megxl.data.codes import write_codes
     from megxl.data.groups import Grouping
@@ -184,7 +185,11 @@ def _encoder(args: argparse.Namespace) -> "Callable[[Sequence[str]], Iterator[tu
         recordings = store.recordings(keys)
         for what, grid in grids:
             print(f"encoding the {what} of {counted(len(recordings), 'recording')}", file=sys.stderr, flush=True)
-            yield what, write_codes(store, recordings, tokenizer, grid, device=device, repair=args.repair)
+            with window_progress("encoding", {"words": "groups of words"}.get(what, what)) as advance:
+                report = write_codes(
+                    store, recordings, tokenizer, grid, device=device, advance=advance, repair=args.repair
+                )
+            yield what, report
 
     return encode
 

@@ -26,6 +26,7 @@ examples:
   megxl pretrain run=runs/first resume=true                                        go on with a run that was stopped
   megxl pretrain --config-name train_criss_cross_multi_50hz_med datasets_config.0.data_root=/data/ds004078 ...
   megxl pretrain --config mine.yaml training.learning_rate=3e-4                    a file of your own
+  megxl pretrain --config-name pretrain_laptop corpora=bids ...                    a tiny model, in minutes
   megxl pretrain --cfg model=tiny machine=laptop                                   print the configuration, do nothing
   megxl pretrain -m data.segment_length=5,30,100,150 training.batch_seconds=300 training.max_steps=20000
                                   one run for each value, in turn, with equally much data; with resume=auto it goes on

@@ -15,7 +15,7 @@ class PretrainLines(PlainLines, Watcher):
 
     def __init__(self) -> None:
         super().__init__()
-        self._corpus, self._to_encode, self._encoded = "", 0, 0
+        self._corpus = ""
 
     def prepares(self, corpus: str, count: int) -> None:
         """Begin to count the recordings of a corpus; what there is to do is said when it is planned."""
@@ -24,19 +24,18 @@ class PretrainLines(PlainLines, Watcher):
 
     def encodes(self, corpus: str, count: int) -> None:
         """Say whose codes are looked at, since the first recording may take minutes."""
-        self._corpus, self._to_encode, self._encoded = corpus, count, 0
+        self._corpus = corpus
         self._started = self._last_line = time.perf_counter()
         self.say(f"codes of {counted(count, 'recording')}: written where they lack")
 
-    def encoded(self, count: int) -> None:
+    def encoded(self, done: int, total: int) -> None:
         """Print a line if one is due."""
-        self._encoded += count
         now = time.perf_counter()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left_s = (now - self._started) / self._encoded * (self._to_encode - self._encoded)
+            left_s = (now - self._started) / max(1, done) * (total - done)
             to_go = f", about {told_time(left_s)} to go" if left_s else ""
-            self.say(f"codes of {self._encoded} of {counted(self._to_encode, 'recording')}{to_go}")
+            self.say(f"codes of {done} of {counted(total, 'piece')}{to_go}")
 
     def say(self, text: str) -> None:
         """Print a line, with the corpus that it is about."""

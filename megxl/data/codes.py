@@ -66,7 +66,7 @@ def write_codes(
     grid: Grid,
     *,
     device: torch.device | str | None = None,
-    advance: Callable[[int], None] | None = None,
+    advance: Callable[[int, int], None] | None = None,
     seed: int = 0,
     repair: bool = False,
 ) -> CodesReport:
@@ -86,7 +86,8 @@ def write_codes(
     device : optional
         Where to encode; by default where the tokenizer is.
     advance : callable, optional
-        Called with 1 after every recording.
+        Called with how many items have their codes and how many there are, after each that is encoded and after each
+        recording that had them.
     seed : int
         Of the sample that is encoded again.
     repair : bool
@@ -108,11 +109,32 @@ def write_codes(
     chosen = store.recordings() if recordings is None else list(recordings)
     report = CodesReport()
     codes = CachedCodes(grid, codec_fingerprint(tokenizer))
-    one = partial(_write_one, placed_codec(tokenizer, device), codes, report, repair)
-    busy = _write_free(chosen, partial(one, wait=False), report, advance)
-    _write_free(busy, partial(one, wait=True), report, advance)
+    count = _Count(sum(_n_pieces(recording, grid) for recording in chosen) if advance else 0, advance)
+    one = partial(_write_one, placed_codec(tokenizer, device), codes, report, repair, count.more)
+    busy = _write_free(chosen, partial(one, wait=False), report)
+    _write_free(busy, partial(one, wait=True), report)
     _check_sample(chosen, report, partial(codes.check, tokenizer=tokenizer, seed=seed, device=device))
     return report
+
+
+@dataclass
+class _Count:
+    total: int
+    tell: Callable[[int, int], None] | None
+    done: int = 0
+
+    def more(self, items: int) -> None:
+        """Count items that have their codes, and tell it."""
+        self.done += items
+        if self.tell is not None:
+            self.tell(self.done, self.total)
+
+
+def _n_pieces(recording: StoredRecording, grid: Grid) -> int:
+    try:
+        return len(pieces(recording, grid))
+    except InputError:  # its turn will come, and the reason be kept
+        return 0
 
 
 def _check_sample(
@@ -130,10 +152,7 @@ def _check_sample(
 
 
 def _write_free(
-    recordings: Sequence[StoredRecording],
-    write: Callable[[StoredRecording], None],
-    report: CodesReport,
-    advance: Callable[[int], None] | None,
+    recordings: Sequence[StoredRecording], write: Callable[[StoredRecording], None], report: CodesReport
 ) -> list[StoredRecording]:
     """Write the codes of recordings; those that another process is at come back."""
     busy = []
@@ -142,18 +161,21 @@ def _write_free(
             write(recording)
         except Busy:
             busy.append(recording)
-            continue
         except StoreFull:
             raise
         except InputError as error:
             report.failed[recording.key] = str(error)
-        if advance is not None:
-            advance(1)
     return busy
 
 
 def _write_one(
-    codec: BioCodec, codes: CachedCodes, report: CodesReport, repair: bool, recording: StoredRecording, wait: bool
+    codec: BioCodec,
+    codes: CachedCodes,
+    report: CodesReport,
+    repair: bool,
+    advance: Callable[[int], None],
+    recording: StoredRecording,
+    wait: bool,
 ) -> None:
     found = pieces(recording, codes.grid)
     if old := stale_codes(recording):
@@ -169,11 +191,12 @@ def _write_one(
         with _held(folder.parent / ".lock", recording.key, wait):
             if not _whole(codes, recording, folder, repair):  # another process may have written them meanwhile
                 with _writable(recording.key):
-                    _encode_all(recording, found, wanted, codec)
+                    _encode_all(recording, found, wanted, codec, advance)
                 report.written.append(recording.key)
                 report.items += len(found)
                 return
     report.current.append(recording.key)
+    advance(len(found))
 
 
 def _whole(codes: CachedCodes, recording: StoredRecording, folder: Path, repair: bool) -> bool:
@@ -212,7 +235,13 @@ def _held(lock: Path, key: str, wait: bool) -> Iterator[None]:
         yield
 
 
-def _encode_all(recording: StoredRecording, found: Sequence[Piece], wanted: CodesPlan, codec: BioCodec) -> None:
+def _encode_all(
+    recording: StoredRecording,
+    found: Sequence[Piece],
+    wanted: CodesPlan,
+    codec: BioCodec,
+    advance: Callable[[int], None],
+) -> None:
     checksums, kept_as = [], kept_dtype(codec)
     with placed(wanted.folder(recording), folder=True) as part:
         with (part / CODES).open("wb") as file:
@@ -225,6 +254,7 @@ def _encode_all(recording: StoredRecording, found: Sequence[Piece], wanted: Code
                     np.lib.format.write_array_header_1_0(file, header)
                 file.write(codes_CTQ.data)
                 checksums.append(zlib.crc32(codes_CTQ.data))
+                advance(1)
             file.flush()
             os.fsync(file.fileno())
         facts = {**wanted.facts, "shape": [len(found), *shape], "crc32": checksums}

@@ -70,7 +70,8 @@ def strict_split(groups: WordGroupSet, rule: Strict | None = None) -> GroupSplit
         A part that is wanted gets no group: there are too few units, or all is left out.
     """
     rule = rule or Strict()
-    parts = _parts_by_units(_units(groups, rule), rule)
+    units = _units(groups, rule)
+    parts = _parts_by_units(units, rule)
     left_out = {STRADDLING: sum(part is None for part in parts)}
     if rule.by == "subject" and rule.same_text_together:
         subjects = _parts_by_units([{_subject(groups, group)} for group in groups], rule)
@@ -84,9 +85,11 @@ def strict_split(groups: WordGroupSet, rule: Strict | None = None) -> GroupSplit
     split = GroupSplit.of(chosen, source=source, left_out=left_out, notes=_far_from_ratios(chosen, rule))
     for part, ratio in zip(PARTS, rule.ratios, strict=True):
         if ratio > 0 and not chosen[part]:
+            n_units = len(set().union(*units))
+            whole = f"{n_units} by block of {rule.block_s:g} s" if rule.by == "block" else f"{n_units} by {rule.by}"
             raise InputError(
                 f"No group is left for {part} ({replace(split, notes=()).summary}) There are too few of what stays "
-                f"whole ({rule.by}) in {len(groups.recordings)} recordings: choose by='block' with a smaller "
+                f"whole ({whole}) in {len(groups.recordings)} recordings: choose by='block' with a smaller "
                 "block_s, or other ratios."
             )
     together = rule.same_text_together

@@ -25,8 +25,8 @@ class Watcher(preparing.Watcher):
     def encodes(self, corpus: str, count: int) -> None:
         """Know that the codes of so many recordings of a corpus are looked at, and written where they lack."""
 
-    def encoded(self, count: int) -> None:
-        """Know that so many more recordings have their codes."""
+    def encoded(self, done: int, total: int) -> None:
+        """Know how many windows or word groups have their codes, of all in the corpus."""
 
 
 def prepare_lacking(corpus: str, request: Request | None, lacking: Iterable[str], watch: Watcher) -> None:

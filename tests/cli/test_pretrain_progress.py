@@ -15,12 +15,12 @@ def test_encoding_says_how_long_it_takes_by_the_pace_so_far(capsys, monkeypatch)
     lines = PretrainLines()
     lines.encodes("camcan", 4)
     capsys.readouterr()
-    lines.encoded(1)  # after 4 s: too early for a line
+    lines.encoded(1, 4)  # after 4 s: too early for a line
     assert capsys.readouterr().err == ""
-    lines.encoded(1)
-    assert capsys.readouterr().err == "camcan: codes of 2 of 4 recordings, about 20 s to go\n"
-    lines.encoded(2)
-    assert capsys.readouterr().err == "camcan: codes of 4 of 4 recordings\n"
+    lines.encoded(2, 4)
+    assert capsys.readouterr().err == "camcan: codes of 2 of 4 pieces, about 20 s to go\n"
+    lines.encoded(4, 4)
+    assert capsys.readouterr().err == "camcan: codes of 4 of 4 pieces\n"
 
 
 def test_what_is_said_of_preparing_names_the_corpus(capsys):

@@ -101,14 +101,17 @@ def test_rows_of_codes_follow_a_canonical_order(store, codec):
 
 
 def test_a_second_run_encodes_nothing_and_checks_a_sample(store, codec, monkeypatch):
-    write_codes(store, None, codec, WINDOWS)
+    seen = []
+    written = write_codes(store, None, codec, WINDOWS, advance=lambda *told: seen.append(told))
+    each, all_ = written.items // 3, written.items
+    assert each > 1 and seen == [(n, all_) for n in range(1, all_ + 1)]
     rows = []
     encode = cached_codes.encode
     monkeypatch.setattr(cached_codes, "encode", lambda x, *rest: rows.append(len(x)) or encode(x, *rest))
-    seen = []
-    report = write_codes(store, None, codec, WINDOWS, advance=seen.append)
+    seen.clear()
+    report = write_codes(store, None, codec, WINDOWS, advance=lambda *told: seen.append(told))
     assert (report.written, report.current, report.items) == ([], store.keys(), 0)
-    assert seen == [1, 1, 1] and len(rows) == cached_codes.SAMPLED_ITEMS
+    assert seen == [(n * each, all_) for n in (1, 2, 3)] and len(rows) == cached_codes.SAMPLED_ITEMS
     assert report.agreement == 1.0 and "100.000% of a sample" in report.summary
 
 
@@ -417,12 +420,13 @@ def test_a_recording_that_another_process_encodes_comes_last(store, codec):
     assert held.wait(60)
     order = []
 
-    def advance(_: int) -> None:
-        order.append([len(folders(recording)) for recording in store.recordings()])
-        if len(order) == 2:
+    def advance(done: int, total: int) -> None:
+        if done % (total // 3) == 1:  # the first of a recording
+            order.append([len(folders(recording)) for recording in store.recordings()])
+        if done == 2 * total // 3:
             free.set()
 
     report = write_codes(store, None, codec, WINDOWS, advance=advance)
     holder.join()
-    assert order == [[0, 1, 0], [0, 1, 1], [1, 1, 1]]
+    assert order == [[0, 0, 0], [0, 1, 0], [0, 1, 1]]
     assert report.written == [recording.key for recording in (*store.recordings()[1:], first)]

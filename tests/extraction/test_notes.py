@@ -12,8 +12,13 @@ from tests.small import TRAINED, short_recording, small_model
     [
         ({"weights": "random"}, "RANDOM WEIGHTS"),
         ({"weights": "loaded", "untrained": True, "source": {"weights": "random"}}, "RANDOM WEIGHTS"),
-        ({"weights": "loaded", "untrained": True}, "UNTRAINED WEIGHTS"),
-        ({"weights": "loaded", "steps": 1}, "UNTRAINED WEIGHTS"),
+        ({"weights": "loaded", "untrained": True}, "UNTRAINED WEIGHTS: the checkpoint was saved before any"),
+        ({"weights": "loaded", "steps": 0}, "UNTRAINED WEIGHTS: the checkpoint was saved before any"),
+        ({"weights": "loaded", "steps": 999}, "UNTRAINED WEIGHTS: training ended at step 999, and fewer than 1,000"),
+        (
+            {"source": {"weights": "loaded", "steps": 3}, "untrained": True},
+            "UNTRAINED WEIGHTS: training ended at step 3,",
+        ),
     ],
 )
 def test_weights_that_mean_nothing_are_called_so(provenance, beginning):

@@ -282,7 +282,7 @@ def test_mistakes_in_a_file_are_told_in_a_sentence(text, said, tmp_path):
     ("name", "said"),
     [
         ("train_criss_cross_multi", f"'train_criss_cross_multi'; did you mean {PUBLISHED}?"),
-        ("nothing", f"'nothing'; there are: pretrain, {PUBLISHED}, or a path"),
+        ("nothing", f"'nothing'; there are: pretrain, pretrain_laptop, {PUBLISHED}, or a path"),
         (Path("/no/such.yaml"), "There is no configuration '/no/such.yaml'"),
         (Path(__file__), "a configuration is a file whose name ends in .yaml"),
     ],
@@ -292,7 +292,7 @@ def test_a_configuration_that_is_not_there_is_told_with_those_that_are(name, sai
 
 
 def test_all_configurations_compose():
-    assert config_names() == ["pretrain", PUBLISHED]
+    assert config_names() == ["pretrain", "pretrain_laptop", PUBLISHED]
     for name in config_names():
         compose(name, complete=False)
 

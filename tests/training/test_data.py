@@ -42,8 +42,8 @@ class Heard(Watcher):
     def encodes(self, corpus, count):
         self.told.append(("encodes", corpus, count))
 
-    def encoded(self, count):
-        self.told.append(("encoded", count))
+    def encoded(self, done, total):
+        self.told.append(("encoded", done, total))
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,11 @@ def test_what_lacks_is_prepared_and_encoded_once(folder):
     made = [key for kind, *key in heard.told if kind == "made"]
     assert sorted(key for [key] in made) == keys
     assert heard.told[0] == ("prepares", "small", 4)
-    assert heard.told[5:] == [("encodes", "small", 4)] + [("encoded", 1)] * 4
+    assert heard.told[5:] == [("encodes", "small", 4)] + [("encoded", n, 4) for n in (1, 2, 3, 4)]
     assert data.split()["small"].validation == (keys[1],)
     again = Heard()
     ready(folder, again, **from_files(folder))
-    assert again.told == [("encodes", "small", 4)] + [("encoded", 1)] * 4
+    assert again.told == [("encodes", "small", 4)] + [("encoded", n, 4) for n in (1, 2, 3, 4)]
 
 
 def test_batches_hold_the_codes_of_the_stored_signal(folder):

@@ -235,8 +235,8 @@ class Heard(Watcher):
     def encodes(self, corpus, count):
         self.told.append(("encodes", corpus, count))
 
-    def encoded(self, count):
-        self.told.append(("encoded", count))
+    def encoded(self, done, total):
+        self.told.append(("encoded", done, total))
 
 
 def test_what_the_store_lacks_is_prepared_and_encoded_once(tmp_path):
@@ -246,8 +246,9 @@ def test_what_the_store_lacks_is_prepared_and_encoded_once(tmp_path):
         data = WordsData(config, small_codec(), watch=watch)
         data.prepare_data()
         data.setup("fit")
-    assert first.told == [("prepares", "small", 3), ("encodes", "small", 3), *[("encoded", 1)] * 3]
-    assert again.told == first.told[1:]
+    begun = [("prepares", "small", 3), ("encodes", "small", 3)]
+    assert first.told == [*begun, *[("encoded", n, 30) for n in range(1, 31)]]
+    assert again.told == [begun[1], *[("encoded", n, 30) for n in (10, 20, 30)]]  # those of a recording at once
     assert sum(len(data.order(part)) for part in PARTS) == 30
     assert next(iter(data.train_dataloader())).codes_BCTQ.dtype == torch.uint8
 
