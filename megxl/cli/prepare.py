@@ -177,15 +177,15 @@ def _encoder(args: argparse.Namespace) -> "Callable[[Sequence[str]], Iterator[tu
     from megxl.tokenizer.biocodec import BioCodec
 
     windows = WindowGrid() if args.window is None else WindowGrid(window_s=args.window)
-    grids = [("windows", windows), *([("words", Grouping())] if args.words else [])]
+    grids = [("windows", "windows", windows), *([("words", "groups of words", Grouping())] if args.words else [])]
     tokenizer, device = BioCodec.from_pretrained(args.codes), choose_device(args.device or "auto")
 
     def encode(keys: "Sequence[str]") -> "Iterator[tuple[str, CodesReport]]":
         store = Store(args.store)
         recordings = store.recordings(keys)
-        for what, grid in grids:
+        for what, unit, grid in grids:
             print(f"encoding the {what} of {counted(len(recordings), 'recording')}", file=sys.stderr, flush=True)
-            with window_progress("encoding", {"words": "groups of words"}.get(what, what)) as advance:
+            with window_progress("encoding", unit) as advance:
                 report = write_codes(
                     store, recordings, tokenizer, grid, device=device, advance=advance, repair=args.repair
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from megxl.cli import main
+from megxl.cli import main, window_progress
 from megxl.corpora.simulated import make_recording
 from megxl.data.cached_codes import CachedCodes
 from megxl.data.code_grid import WindowGrid
@@ -164,13 +164,17 @@ def test_it_stops_at_once_and_says_how_to_go_on(tmp_path, number, code):
     assert not list(Path(store).rglob(".*partial*"))
 
 
-def test_codes_of_windows_and_words_lie_beside_the_recordings(root, store, tmp_path, capsys):
+def test_codes_of_windows_and_words_lie_beside_the_recordings(root, store, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(window_progress, "_SECONDS_BETWEEN_LINES", 0.0)
     codec = BioCodec(BioCodecConfig(filters=2, width=8, code_width=4, lstm_layers=1)).eval()
     codec.save_pretrained(tmp_path / "codec")
     words = [SMALL, root, "--store", store, "--codes", tmp_path / "codec", "--window", "0.96", "--device", "cpu"]
     assert run(*words) == 0
-    said = capsys.readouterr().out
+    said, shown = capsys.readouterr()
     assert "6 items of 3 recordings encoded" in said and "of a sample came out again" in said
+    assert [line for line in shown.splitlines() if "encoding:" in line] == [
+        f"encoding: {done} of 6 windows" for done in range(1, 7)
+    ]
     cached = CachedCodes(WindowGrid(window_s=0.96), codec_fingerprint(codec))
     recordings = Store(store).recordings()
     assert len({path.parent for path in store.rglob("codes.npy")}) == 3
