@@ -15,7 +15,7 @@ from megxl.corpora.choosing import check_sensors, chosen_sensors, montage_file, 
 from megxl.corpora.corpus import CORPORA, PUBLISHED_NAMES, Corpus, RecordingFile, Word, WordTable
 from megxl.corpora.event_words import duration, read_words, seconds, value
 from megxl.corpora.simulation import mark_simulated
-from megxl.corpora.tables import Row, read_table, read_text
+from megxl.corpora.tables import MissingColumnError, Row, read_table, read_text
 from megxl.errors import InputError
 
 if TYPE_CHECKING:
@@ -158,7 +158,12 @@ class BIDS(Corpus):
             *filter(None, optional),
             *self.label_columns,
         )
-        words = read_words(table, self._word, columns, self.silences)
+        try:
+            words = read_words(table, self._word, columns, self.silences)
+        except MissingColumnError as error:
+            raise InputError(
+                f"{error} Tasks in which no words are told are prepared apart, without words_column."
+            ) from error
         return words if words or not self.words_where else self._none_fits(table, words)
 
     def sources(self, file: RecordingFile) -> list[Path]:

@@ -14,6 +14,10 @@ Row = dict[str, str]
 """Cells by the names of their columns; every cell is text, "NA" and "None" too."""
 
 
+class MissingColumnError(InputError):
+    """A table lacks a column; the message says which, and names those that it has."""
+
+
 class MalformedRowError(ValueError):
     """A row of a table that cannot be understood; the message says why, in a few words."""
 
@@ -187,4 +191,4 @@ def _refuse_missing(path: Path, columns: tuple[str, ...], needed: Sequence[str])
             f"{path.name}: in a .tsv tabs separate cells, here commas or semicolons do: save it with tabs."
         )
     there = ", ".join(columns)
-    raise InputError(f"{path.name} has no column {', '.join(map(repr, missing))}; its columns are: {there}.")
+    raise MissingColumnError(f"{path.name} has no column {', '.join(map(repr, missing))}; its columns are: {there}.")

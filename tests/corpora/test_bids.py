@@ -139,7 +139,9 @@ def test_a_rule_as_text_and_as_a_mapping_choose_the_same():
     ],
 )
 def test_an_unknown_column_is_refused_with_those_that_are_there(tmp_path, options):
-    with pytest.raises(InputError, match=r"has no column .*; its columns are: onset, duration, trial_type, value"):
+    with pytest.raises(
+        InputError, match=r"has no column .*; its columns are: onset, duration, trial_type, value.*\. Tasks .* apart"
+    ):
         BIDS(**options).words(one_recording(tmp_path))
 
 
