@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,7 @@ examples:
 _NEXT = """\
 next:
   open {report}
-  megxl report {tuned}               the whole page of one of its runs; each is an ordinary one
+{activate}  megxl report {tuned}               the whole page of one of its runs; each is an ordinary one
   megxl info RECORDING               what a recording of yours is, and what megxl would do with it
   megxl embed RECORDING --model meg-xl-med.ckpt --out features.npz --report features.html    with released weights"""
 
@@ -101,8 +103,6 @@ def _processors() -> int:
 
 def _enter(folder: Path, size: "Size", *, overwrite: bool) -> None:
     """Make the folder, or see that it holds the same demo and nothing else."""
-    import shutil
-
     from megxl.cli.demo_plan import CORPORA, ENTRIES
     from megxl.errors import InputError
     from megxl.training.runs import write_json
@@ -187,7 +187,19 @@ def _say(folder: Path, size: "Size", recording: Path | None) -> None:
         ],
         "All of this is simulated; no number here is about real brains.",
     )
-    print(_NEXT.format(report=page, tuned=runs["fine-tuned"]))
+    print(_NEXT.format(report=page, tuned=runs["fine-tuned"], activate=_activate()))
+
+
+def _activate() -> str:
+    """How the commands that follow are found, where the shell does not find them yet."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("megxl") is not None or not script.is_file():
+        return ""
+    return f"  . {_short(script)}               so that this shell knows megxl\n"
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _journey(folder: Path, size: "Size", recording: Path | None) -> "Journey":

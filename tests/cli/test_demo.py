@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from megxl.cli import main
-from megxl.cli.demo import _described, _described_in, _enter
+from megxl.cli.demo import _activate, _described, _described_in, _enter
 from megxl.cli.demo_plan import FULL, QUICK
 from megxl.corpora.simulated import make_recording
 from megxl.training.runs import Run
@@ -47,6 +47,17 @@ def test_a_file_of_the_same_name_makes_no_demo(tmp_path, capsys, content):
     (tmp_path / "thesis.tex").write_text("mine")
     assert "something else in it" in refusal(capsys, "--out", tmp_path, "--overwrite")
     assert {path.name for path in tmp_path.iterdir()} == {"demo.json", "thesis.tex"}
+
+
+def test_who_has_no_megxl_in_the_shell_is_told_how_to_get_it(tmp_path, monkeypatch):
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert _activate().startswith("  . .venv/bin/activate ")
+    (tmp_path / "megxl").touch(mode=0o755)
+    assert _activate() == ""
 
 
 def test_what_lies_beside_a_demo_is_never_deleted(tmp_path, capsys):
