@@ -71,7 +71,7 @@ def plot_learning(
     best_step : int, optional
     line : str
     """
-    figure = titled_figure((WIDTH, 3.8), line)
+    figure = titled_figure((WIDTH, 4.4), line)
     left, right = figure.subplots(1, 2)
     draw_curve(left, metrics, "loss", color=FAINT, label="training")
     draw_curve(left, validation, "loss", color=ACCENT, label="validation", marked=True)
@@ -82,8 +82,8 @@ def plot_learning(
             axes.axvline(best_step, color=INK, linestyle=":", linewidth=1.2, label="weights that were kept")
         axes.set_xlabel("optimiser step")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right")
     left.set_ylabel("loss")
     right.set_ylabel("validation")
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
