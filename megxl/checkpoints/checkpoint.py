@@ -62,10 +62,13 @@ def weights_warning(*provenances: Mapping[str, Any]) -> str | None:
     untrained = [o for o, provenance in zip(origins, provenances, strict=True) if is_untrained(provenance)]
     if not untrained:
         return None
-    why, steps = "the checkpoint was saved before any real training", untrained[0].get("steps")
+    steps = untrained[0].get("steps")
     if steps is not None and 0 < steps < TRAINED_STEPS:
-        why = f"training ended at step {steps:,}, and fewer than {TRAINED_STEPS:,} count as none"
-    return f"UNTRAINED WEIGHTS: {why}; what comes out of them may mean nothing."
+        return (
+            f"UNTRAINED WEIGHTS: training ended at step {steps:,}, and fewer than {TRAINED_STEPS:,} count as none; "
+            "what comes out of them may mean nothing."
+        )
+    return "UNTRAINED WEIGHTS: the checkpoint was saved before any real training; what comes out of them means nothing."
 
 
 def loaded_from(path: Path, form: str, training: Mapping[str, Any], source: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class PretrainLines(PlainLines, Watcher):
         now = time.perf_counter()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left_s = (now - self._started) / max(1, done) * (total - done)
+            left_s = (now - self._started) / done * (total - done)
             to_go = f", about {told_time(left_s)} to go" if left_s else ""
             self.say(f"codes of {done} of {counted(total, 'piece')}{to_go}")
 
